@@ -1,0 +1,1 @@
+"""From comic files to panels, stories and sequences."""

@@ -1,0 +1,1 @@
+"""What labeller and model are asked, and the labels that come back."""

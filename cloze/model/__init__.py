@@ -1,0 +1,1 @@
+"""The vision-language model: conversation, loading, training, decoding."""

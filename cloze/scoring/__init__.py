@@ -1,0 +1,1 @@
+"""Scores of predictions against references, their floors and intervals. Reads tables only."""

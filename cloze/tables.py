@@ -1,0 +1,161 @@
+"""The columns of every table, and reading and writing tables whole.
+
+Schema metadata `cloze.images` holds the URI of the image root that `image` columns are relative to; it travels from
+`panels` to every table made from it.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cloze.errors import DataError
+
+IMAGES_KEY = b"cloze.images"
+
+_STRING = pa.string()
+_BUBBLE = pa.struct(
+    [("kind", _STRING), ("text", _STRING)] + [(name, pa.float32()) for name in ("x1", "y1", "x2", "y2")]
+)
+_PANEL_REF = pa.struct([("panel_id", _STRING), ("image", _STRING), ("text", _STRING)])
+
+PANELS = pa.schema(
+    [
+        pa.field("panel_id", _STRING, nullable=False),
+        pa.field("book", pa.int32(), nullable=False),
+        pa.field("page", pa.int32(), nullable=False),
+        pa.field("panel", pa.int32(), nullable=False),
+        pa.field("image", _STRING),  # NULL: the picture is missing or unreadable
+        pa.field("text", _STRING, nullable=False),
+        pa.field("bubbles", pa.list_(_BUBBLE), nullable=False),
+        pa.field("is_cover", pa.bool_(), nullable=False),
+        pa.field("is_ad", pa.bool_(), nullable=False),
+    ]
+)
+SEQUENCES = pa.schema(
+    [
+        pa.field("sequence_id", _STRING, nullable=False),
+        pa.field("book", pa.int32(), nullable=False),
+        pa.field("story", pa.int32(), nullable=False),
+        pa.field("group", pa.int32(), nullable=False),
+        pa.field("split", _STRING, nullable=False),
+        pa.field("context", pa.list_(_PANEL_REF), nullable=False),
+        pa.field("target", _PANEL_REF, nullable=False),
+    ]
+)
+LABELS = pa.schema(
+    [pa.field(name, _STRING, nullable=False) for name in ("sequence_id", "paradigm", "state")]
+    + [pa.field(name, _STRING) for name in ("text", "reason", "labeller", "model", "prompt_digest")]
+    + [pa.field(name, pa.int64()) for name in ("input_tokens", "output_tokens")]
+    + [pa.field("cost_usd", pa.float64())]
+)
+PREDICTIONS = pa.schema(
+    [
+        pa.field("sequence_id", _STRING, nullable=False),
+        pa.field("prediction", _STRING, nullable=False),
+        pa.field("finish_reason", _STRING, nullable=False),
+        pa.field("prompt_tokens", pa.int64()),
+        pa.field("output_tokens", pa.int64()),
+        pa.field("seconds", pa.float64()),
+    ]
+)
+SCORES = pa.schema(
+    [pa.field(name, _STRING, nullable=False) for name in ("sequence_id", "reference", "metric")]
+    + [pa.field("score", pa.float64())]  # NULL: unknown, never 0
+)
+# Ground truth of the sample: one row per panel and fact. `seen_in` is picture, lettering or both.
+FACTS = pa.schema([pa.field(name, _STRING, nullable=False) for name in ("panel_id", "fact", "value", "seen_in")])
+
+SCHEMAS = {
+    "panels": PANELS,
+    "sequences": SEQUENCES,
+    "labels": LABELS,
+    "predictions": PREDICTIONS,
+    "scores": SCORES,
+    "facts": FACTS,
+}
+MADE_BY = {
+    "panels": "ingest",
+    "sequences": "sequences",
+    "labels": "label",
+    "predictions": "predict",
+    "scores": "eval",
+    "facts": "ingest",
+}
+
+
+def table(name: str, rows: Iterable[dict[str, Any]], images: str = "") -> pa.Table:
+    """A table of the named schema from rows; `images` is the URI of the image root."""
+    return with_images(pa.Table.from_pylist(list(rows), schema=SCHEMAS[name]), images)
+
+
+def with_images(table: pa.Table, images: str) -> pa.Table:
+    """The same table, saying where its pictures lie."""
+    return table.replace_schema_metadata({IMAGES_KEY: images.encode()} if images else None)
+
+
+def images_uri(table: pa.Table) -> str:
+    """URI of the image root that the table's `image` columns are relative to; empty where it has none."""
+    return (table.schema.metadata or {}).get(IMAGES_KEY, b"").decode()
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write a Parquet file whole: temporary file, fsync, rename. Same table, same bytes.
+
+    Raises:
+        FileExistsError: `path` exists; results are never overwritten.
+    """
+    if path.exists():
+        raise FileExistsError(path)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as stream:
+        pq.write_table(table, stream, compression="zstd")
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.rename(path)
+
+
+def read_table(path: Path | str, name: str, columns: list[str] | None = None) -> pa.Table:
+    """Read the named table (`panels`, `sequences`, ...) and check that its columns are there and of their type.
+
+    Args:
+        columns: read only these.
+
+    Raises:
+        DataError: no such file, not Parquet, or a column is missing or of another type.
+    """
+    path = Path(path)
+    remedy = f"`mlflow run . -e {MADE_BY[name]}` makes one"
+    if not path.is_file():
+        raise DataError(path, f"no such file; a {name} table was expected", remedy)
+    try:
+        found = pq.read_schema(path)
+    except pa.ArrowInvalid as error:
+        raise DataError(path, f"not a Parquet file ({error})", remedy) from error
+    wanted = [field for field in SCHEMAS[name] if columns is None or field.name in columns]
+    for field in wanted:
+        if field.name not in found.names:
+            raise DataError(path, f"no column {field.name} (found: {', '.join(found.names)})", remedy)
+        if found.field(field.name).type != field.type:
+            raise DataError(path, f"column {field.name} is {found.field(field.name).type}, not {field.type}", remedy)
+    return pq.read_table(path, columns=[field.name for field in wanted])
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, as hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over names and contents of all files below a folder, as hex; hidden files do not count."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in relative.parts):
+            digest.update(f"{relative.as_posix()}\0{file_digest(path)}\n".encode())
+    return digest.hexdigest()

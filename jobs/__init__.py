@@ -1,0 +1,1 @@
+"""Verbs: one small program per entry point."""

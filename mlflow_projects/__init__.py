@@ -1,0 +1,1 @@
+"""How a program becomes an MLflow run: options, tracking, missing inputs, reuse, studies."""
