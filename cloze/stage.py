@@ -14,7 +14,8 @@ from typing import Protocol
 class MetricsLogger(Protocol):
     """Takes metrics of one step of a curve."""
 
-    def __call__(self, metrics: Mapping[str, float], step: int) -> None: ...
+    def __call__(self, metrics: Mapping[str, float], step: int) -> None:
+        """Log `metrics` at `step`, both of the curve they belong to."""
 
 
 @dataclass(frozen=True)
