@@ -3,9 +3,21 @@
 The dataclass is the only list of a step's parameters. The click options and `MLproject` are made from it.
 """
 
-from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, ClassVar, Protocol, TypeVar, get_type_hints
+
+from cloze.errors import SettingsError
+
+
+class Settings(Protocol):
+    """Any dataclass of settings."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+S = TypeVar("S", bound=Settings)
+SWITCH = ("no", "yes")
 
 
 @dataclass(frozen=True)
@@ -19,6 +31,7 @@ class TableInput:
             fixed value.
         inherited: take it from the lineage of the other inputs before making it.
         optional: the word `none`, or nothing to inherit from, leaves it empty.
+        many: it names several runs, comma-separated; the stage gets the path of a JSON file that describes them.
     """
 
     made_by: str
@@ -26,6 +39,7 @@ class TableInput:
     passes: tuple[str, ...] = ()
     inherited: bool = False
     optional: bool = False
+    many: bool = False
 
 
 def setting(help: str, *, default: Any = MISSING, choices: Sequence[str] = ()) -> Any:
@@ -41,10 +55,60 @@ def table_input(
     passes: Sequence[str] = (),
     inherited: bool = False,
     optional: bool = False,
+    many: bool = False,
 ) -> Any:
     """A setting that names an input: `runs:/...`, `models:/...`, a path, or empty to have it made or reused.
 
     The stage itself only ever sees a local path (or an empty string where it is optional).
     """
-    source = TableInput(made_by, artifact, tuple(passes), inherited, optional)
+    source = TableInput(made_by, artifact, tuple(passes), inherited, optional, many)
     return field(default="", metadata={"help": help, "choices": (), "input": source})
+
+
+def choices(settings: type[Settings], name: str) -> tuple[str, ...]:
+    """The words that a setting may be; empty where it is free."""
+    if get_type_hints(settings)[name] is bool:
+        return SWITCH
+    words: tuple[str, ...] = settings.__dataclass_fields__[name].metadata["choices"]
+    return words
+
+
+def inputs(settings: type[Settings]) -> dict[str, TableInput]:
+    """The settings that name something another step makes, in their order."""
+    return {f.name: f.metadata["input"] for f in fields(settings) if "input" in f.metadata}
+
+
+def parse(settings: type[S], words: Mapping[str, str]) -> S:
+    """Settings from the words of a command line or a study.
+
+    Raises:
+        SettingsError: an unknown name, a missing one, or a word that is not a value of it.
+    """
+    known = [f.name for f in fields(settings)]
+    for name in words:
+        if name not in known:
+            raise SettingsError(name, words[name], f"left out; the parameters are {', '.join(known)}")
+    missing = [f.name for f in fields(settings) if f.default is MISSING and f.name not in words]
+    if missing:
+        raise SettingsError(missing[0], "", "given; it has no default")
+    return settings(**{name: _value(settings, name, word) for name, word in words.items()})
+
+
+def words(settings: Settings) -> dict[str, str]:
+    """The inverse of `parse`: every setting as one word."""
+    values = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    return {name: SWITCH[value] if isinstance(value, bool) else str(value) for name, value in values.items()}
+
+
+def _value(settings: type[Settings], name: str, word: str) -> str | int | float | bool:
+    allowed = choices(settings, name)
+    if allowed and word not in allowed:
+        raise SettingsError(name, word, f"one of {', '.join(allowed)}")
+    kind = get_type_hints(settings)[name]
+    if kind is bool:
+        return word == SWITCH[True]
+    try:
+        value: str | int | float = kind(word)
+    except ValueError:
+        raise SettingsError(name, word, {int: "a whole number", float: "a number"}[kind]) from None
+    return value

@@ -67,6 +67,8 @@ SCORES = pa.schema(
     [pa.field(name, _STRING, nullable=False) for name in ("sequence_id", "reference", "metric")]
     + [pa.field("score", pa.float64())]  # NULL: unknown, never 0
 )
+# The same of each trivial predictor. `floor` is its name.
+FLOORS = pa.schema([pa.field("floor", _STRING, nullable=False), *SCORES])
 # Ground truth of the sample: one row per panel and fact. `seen_in` is picture, lettering or both.
 FACTS = pa.schema([pa.field(name, _STRING, nullable=False) for name in ("panel_id", "fact", "value", "seen_in")])
 
@@ -76,6 +78,7 @@ SCHEMAS = {
     "labels": LABELS,
     "predictions": PREDICTIONS,
     "scores": SCORES,
+    "floors": FLOORS,
     "facts": FACTS,
 }
 MADE_BY = {
@@ -84,6 +87,7 @@ MADE_BY = {
     "labels": "label",
     "predictions": "predict",
     "scores": "eval",
+    "floors": "eval",
     "facts": "ingest",
 }
 

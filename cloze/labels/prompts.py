@@ -1,0 +1,97 @@
+"""The words that labeller and model are given, for both paradigms, in one place.
+
+A prompt is a list of parts, words and pictures in reading order, so that whoever sends it (a chat template, Gemini's
+or OpenAI's API) only has to translate parts.
+
+- `pred`: the panels before the target with their lettering; predict the next panel.
+- `descp`: the same panels and the target, with the target's lettering; describe the target.
+
+The model that is trained and evaluated always gets the `pred` prompt: the paradigms differ in what the labeller saw.
+
+Lettering is untrusted: it is one line, cut at `MAX_LETTERING` characters, and holds no `<` or `>`, so that no token
+with a meaning of its own (`<image>`, `<|im_end|>`) can be spelled in it.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+
+PARADIGMS = ("pred", "descp")
+MAX_LETTERING = 400
+NO_TEXT = "[No text]"
+
+_ASKED_FOR = "the scene, the characters, their actions and what they say. Write one flowing paragraph."
+_HARMLESS = str.maketrans("<>", "‹›")
+
+
+@dataclass(frozen=True)
+class Words:
+    """A run of text in a prompt."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The place of a panel's picture in a prompt; `panel` counts from 0 at the first context panel."""
+
+    panel: int
+
+
+Part = Words | Picture
+
+
+def labeller_prompt(paradigm: str, texts: Sequence[str]) -> list[Part]:
+    """What the labeller is given.
+
+    Args:
+        paradigm: `pred` or `descp`.
+        texts: lettering of the context panels; under `descp` the target's follows as the last.
+    """
+    if paradigm not in PARADIGMS:
+        raise ValueError(f"paradigm {paradigm!r}")
+    return model_prompt(texts) if paradigm == "pred" else _describe_last(texts)
+
+
+def model_prompt(texts: Sequence[str]) -> list[Part]:
+    """What the vision-language model is given, in training and in prediction, under both paradigms.
+
+    Args:
+        texts: lettering of the context panels.
+    """
+    parts: list[Part] = [Words(f"Here are {len(texts)} panels of a comic in reading order, each with its lettering.\n")]
+    for index, text in enumerate(texts):
+        parts += [Words(f"Panel {index + 1}: "), Picture(index), Words(f"\nLettering: {lettering(text)}\n")]
+    target = len(texts) + 1
+    return [*parts, Words(f"Predict what happens in the next panel, Panel {target}: {_ASKED_FOR}")]
+
+
+def lettering(text: str) -> str:
+    """A panel's text as prompts show it: one line, cut, with no special token, `[No text]` where there is none."""
+    return one_line(text)[:MAX_LETTERING].rstrip() or NO_TEXT
+
+
+def one_line(text: str) -> str:
+    """Untrusted text with white space collapsed and angle brackets replaced by look-alikes."""
+    return " ".join(text.split()).translate(_HARMLESS)
+
+
+def prompt_digest(paradigm: str) -> str:
+    """Twelve hex digits that change whenever the labeller's words for this paradigm do."""
+    parts = labeller_prompt(paradigm, ["x" * (MAX_LETTERING + 1), "", "<x>", "x", "x", "x"])
+    return hashlib.sha256(json.dumps([(type(part).__name__, *astuple(part)) for part in parts]).encode()).hexdigest()[
+        :12
+    ]
+
+
+def _describe_last(texts: Sequence[str]) -> list[Part]:
+    parts: list[Part] = [Words(f"Here are {len(texts)} panels of a comic in reading order.\n")]
+    for index in range(len(texts)):
+        parts += [Words(f"Panel {index + 1}: "), Picture(index), Words("\n")]
+    target = len(texts)
+    return [
+        *parts,
+        Words(f"Lettering of Panel {target}: {lettering(texts[-1])}\n"),
+        Words(f"Describe what happens in Panel {target}: {_ASKED_FOR}"),
+    ]

@@ -1,0 +1,94 @@
+"""The `eval` step: score every prediction against every reference there is, beside floors and with intervals."""
+
+from dataclasses import dataclass
+
+from cloze.errors import SettingsError
+from cloze.settings import setting, table_input
+from cloze.stage import Workspace
+
+PARADIGMS = ("pred", "descp")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalSettings:
+    """What a user may set when scoring predictions."""
+
+    sequences: str = table_input(
+        "Sequences that the predictions are of.", made_by="sequences", artifact="sequences.parquet", inherited=True
+    )
+    predictions: str = table_input(
+        "Predictions to score.",
+        made_by="predict",
+        artifact="predictions.parquet",
+        passes=("sequences", "base", "adapter", "split", "examples", "blind"),
+    )
+    pred_labels: str = table_input(
+        "Labels of the paradigm pred to score against; `none` where there are none.",
+        made_by="label",
+        artifact="labels.parquet",
+        passes=("sequences", "paradigm:pred"),
+        optional=True,
+    )
+    descp_labels: str = table_input(
+        "Labels of the paradigm descp to score against; `none` where there are none.",
+        made_by="label",
+        artifact="labels.parquet",
+        passes=("sequences", "paradigm:descp"),
+        optional=True,
+    )
+    facts: str = table_input(
+        "What is known to be so in each panel (the sample only).",
+        made_by="",
+        artifact="facts.parquet",
+        inherited=True,
+        optional=True,
+    )
+    paradigm: str = setting(
+        "Whose labels are the run's own in comparisons; `auto` is the adapter's.",
+        default="auto",
+        choices=("auto", *PARADIGMS),
+    )
+    base: str = setting("Base model, where predictions have to be made; empty is predict's default.", default="")
+    adapter: str = table_input(
+        "Adapter, where predictions have to be made; empty is zero-shot.", made_by="", artifact="adapter", optional=True
+    )
+    split: str = setting(
+        "Split to predict, where predictions have to be made.", default="test", choices=("train", "val", "test")
+    )
+    examples: int = setting("How many examples to predict, where predictions have to be made; 0 is all.", default=0)
+    blind: str = setting(
+        "What to hide from the model, where predictions have to be made.",
+        default="none",
+        choices=("none", "images", "text", "order"),
+    )
+    seed: int = setting("Seed of the foreign floor and of the bootstrap.", default=42)
+    resamples: int = setting("Bootstrap samples behind each interval.", default=10_000)
+
+    def __post_init__(self) -> None:
+        for name, least in (("examples", 0), ("seed", 0), ("resamples", 100)):
+            if getattr(self, name) < least:
+                raise SettingsError(name, getattr(self, name), f"{least} or more")
+
+
+def evaluate(settings: EvalSettings, workspace: Workspace) -> dict[str, float]:
+    """Score predictions; leaves `scores.parquet`, `floors.parquet` and `signatures.json`.
+
+    Returns:
+        Counts of what was scored and what could not be, and by reference and metric the mean score, its floors, its
+        lift over the best of them, and 95 % intervals of score and lift (docs/scores.md).
+
+    Raises:
+        DataError: a table that does not belong to the others, or rows that are there twice.
+        SettingsError: the run's own labels are not given.
+    """
+    from cloze.scoring.references import read_examples, read_references
+    from cloze.scoring.results import counts, score, summary, write_results
+
+    labels = {"pred": settings.pred_labels, "descp": settings.descp_labels}
+    if settings.paradigm in labels and not labels[settings.paradigm]:
+        raise SettingsError(f"{settings.paradigm}_labels", "", f"given where paradigm is {settings.paradigm}")
+    examples = read_examples(settings.predictions, settings.sequences)
+    references = read_references(labels, settings.facts, examples)
+    columns = score(examples, references, settings.seed)
+    write_results(workspace.out, examples, columns)
+    return counts(examples, references) | summary(columns, examples.groups, settings.resamples, settings.seed)

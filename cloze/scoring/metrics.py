@@ -1,0 +1,65 @@
+"""Text metrics, one value per example: ROUGE and BLEU as the published table of this task has them."""
+
+import re
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import numpy as np
+
+ROUGE = ("rouge1", "rouge2", "rougeL")
+METRICS = (*ROUGE, "bleu")
+
+_WORD = re.compile("[a-z0-9]")
+
+
+def has_words(text: str) -> bool:
+    """Whether there is anything that ROUGE counts as a word (Latin letters and digits)."""
+    return _WORD.search(text.lower()) is not None
+
+
+def text_scores(predictions: Sequence[str], references: Sequence[str]) -> dict[str, np.ndarray]:
+    """Score each prediction against the reference of the same place.
+
+    ROUGE is the F1 of `rouge_score` with Porter stemmer, to the last bit, from an implementation a hundred times
+    faster. BLEU is NLTK's sentence BLEU-4, smoothing method 1, of the lower-cased texts cut at white space.
+
+    Returns:
+        For each of METRICS an array (n,) of values from 0 to 1. NaN where the reference has no words: nothing can
+        be right then, so the score is unknown. A prediction without words scores 0 against any other reference.
+
+    Raises:
+        ValueError: the lengths differ.
+
+    Source: facts of the original study: this pair of definitions gives its published values bit for bit.
+    """
+    scorable = [i for i, (_, reference) in enumerate(zip(predictions, references, strict=True)) if has_words(reference)]
+    pairs = [(predictions[i], references[i]) for i in scorable]
+    scores = {metric: np.full(len(references), np.nan) for metric in METRICS}
+    for metric, values in {**_rouge(pairs), "bleu": _bleu(pairs)}.items():
+        scores[metric][scorable] = values
+    return scores
+
+
+def signatures() -> dict[str, str]:
+    """What made the values of each metric: package, version and settings."""
+    rouge = f"f1|stemmer:porter|mean|rouge-score-rs:{version('rouge-score-rs')}"
+    bleu = f"sentence|4-gram|method1|lower|split|mean|nltk:{version('nltk')}"
+    return {metric: f"{metric}|{rouge}" for metric in ROUGE} | {"bleu": f"bleu|{bleu}"}
+
+
+def _rouge(pairs: Sequence[tuple[str, str]]) -> dict[str, list[float]]:
+    from rouge_score_rs.rouge_scorer import RougeScorer
+
+    scorer = RougeScorer(list(ROUGE), use_stemmer=True)
+    scored = scorer.score_batch([reference for _, reference in pairs], [prediction for prediction, _ in pairs])
+    return {metric: [scores[metric].fmeasure for scores in scored] for metric in ROUGE}
+
+
+def _bleu(pairs: Sequence[tuple[str, str]]) -> list[float]:
+    from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
+
+    smooth = SmoothingFunction().method1
+    return [
+        float(sentence_bleu([reference.lower().split()], prediction.lower().split(), smoothing_function=smooth))
+        for prediction, reference in pairs
+    ]

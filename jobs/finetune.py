@@ -1,0 +1,11 @@
+"""Train a LoRA adapter on the labels of one paradigm: `mlflow run . -e finetune -P paradigm=pred`."""
+
+from cloze.model.training import FinetuneSettings, finetune
+
+from mlflow_projects.program import program
+from mlflow_projects.registry import register_adapter
+
+main = program(FinetuneSettings, finetune, after=register_adapter)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""What makes evaluated runs fit for comparing, in MLflow's pages and in our report."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloze.errors import MissingInputError
+from cloze.tables import file_digest
+from mlflow_projects import tracking
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+    from mlflow_projects.program import Finished
+
+_TOKEN_FIGURES = ("masking_ratio", "supervised_tokens")
+_TABLES = ("sequences", "predictions", "facts")
+_LABELS = ("pred_labels", "descp_labels")
+
+
+def make_comparable(finished: "Finished") -> None:
+    """Show examples side by side in MLflow, and give an evaluated run the curves of the adapter it judges.
+
+    One comparison page of evaluated runs then shows scores and how the adapters were trained.
+    """
+    tracking.log_table(finished.out / "examples.parquet", "examples.json")
+    adapter = finished.resolved.lineage.get("adapter")
+    if adapter:
+        trained = tracking.get_run(_parts(adapter)[0])
+        names = [n for n in trained.data.metrics if n.startswith(("train/", "val/")) or n in _TOKEN_FIGURES]
+        tracking.copy_metrics(trained, names)
+
+
+def describe_runs(runs: "Sequence[Run]", cache: Path) -> Path:
+    """Write what is known of evaluated runs to a JSON file in the cache, named by its contents.
+
+    The file holds `{"tracking_uri": ..., "cells": [...]}`; a cell has run_id, run_name, paradigm, condition, blind,
+    metrics, curves (name -> [[step, value], ...]), settings, fingerprint, and tables (name -> local path or null).
+
+    Raises:
+        MissingInputError: one of them is not the run of an `eval`.
+    """
+    cells = [_cell(run, cache) for run in runs]
+    text = json.dumps({"tracking_uri": tracking.public_tracking_uri(), "cells": cells}, sort_keys=True, indent=1)
+    folder = cache / "cells"
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{runs[0].info.run_id}.partial"
+    partial.write_text(text, encoding="utf-8")
+    return partial.rename(folder / f"{file_digest(partial)[:32]}.json")
+
+
+def _cell(run: "Run", cache: Path) -> dict[str, Any]:
+    tags = run.data.tags
+    if tags.get("cloze.step") != "eval":
+        raise MissingInputError(
+            f"run {run.info.run_id} is of the step {tags.get('cloze.step', '(none of ours)')}; "
+            "runs of `eval`, or of a study, were expected"
+        )
+    settings = {n.removeprefix("cfg."): v for n, v in run.data.params.items() if n.startswith("cfg.")}
+    uris = tracking.lineage(run)
+    tables: dict[str, str | None] = {"scores": _path(f"runs:/{run.info.run_id}/scores.parquet", cache)}
+    for name in _TABLES:
+        tables[name] = _path(uris.get(f"{name}.parquet", ""), cache)
+    for name in _LABELS:
+        tables[name] = _path(settings.get(name, ""), cache)
+    predicted = tracking.get_run(_parts(uris["predictions.parquet"])[0])
+    curves = [name for name in run.data.metrics if name.startswith(("train/", "val/"))]
+    return {
+        "run_id": run.info.run_id,
+        "run_name": run.info.run_name,
+        "paradigm": tags["cloze.paradigm"],
+        "condition": tags["cloze.condition"],
+        "blind": predicted.data.params.get("cfg.blind", "none"),
+        "metrics": run.data.metrics,
+        "curves": {name: tracking.metric_history(run.info.run_id, name) for name in sorted(curves)},
+        "settings": settings,
+        "fingerprint": tracking.read_json(predicted, "fingerprint.json", cache) or {},
+        "tables": tables,
+    }
+
+
+def _path(uri: str, cache: Path) -> str | None:
+    if not uri or uri == "none":
+        return None
+    if not uri.startswith("runs:/"):
+        return uri
+    run_id, name = _parts(uri)
+    return str(tracking.artifact_path(tracking.get_run(run_id), name, cache))
+
+
+def _parts(uri: str) -> tuple[str, str]:
+    run_id, _, name = uri.removeprefix("runs:/").partition("/")
+    return run_id, name

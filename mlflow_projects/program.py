@@ -1,0 +1,206 @@
+"""A program: settings and a stage become a click command, an MLflow run and an exit status.
+
+Everything here is written once for all entry points; a file in `jobs/` only says which settings go with which stage.
+"""
+
+import importlib
+import logging
+import os
+import pkgutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn, get_type_hints
+
+import click
+
+from cloze.errors import ClozeError
+from cloze.settings import Settings, choices, inputs, parse, words
+from cloze.stage import Stage, Workspace
+
+if TYPE_CHECKING:
+    from mlflow_projects.steps import Resolved
+
+INTERRUPTED, TERMINATED = 130, 143  # 128 + the signal's number, as a shell says it
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What is known when a stage has returned and its results are logged."""
+
+    run_id: str
+    resolved: "Resolved"
+    out: Path
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Program:
+    """One entry point; calling it runs it with the words of the command line.
+
+    Attributes:
+        settings: the parameters.
+        stage: does the work: `stage(settings, workspace)`; with `steps` it gets the `Steps` of its run as a third.
+        name: of the entry point.
+        help: first line of the module's docstring.
+        after: called in the run when the results are logged, to register or to show them.
+        steps: the stage itself runs other steps. Such a program is never reused as a whole; its steps are.
+    """
+
+    settings: type[Settings]
+    stage: Stage
+    name: str
+    help: str
+    after: Callable[[Finished], None] | None = None
+    steps: bool = False
+
+    @property
+    def reusable(self) -> bool:
+        """Whether a finished run of it may stand for a new one."""
+        return not self.steps
+
+    def __call__(self, arguments: Sequence[str] | None = None) -> NoReturn:
+        """Parse the command line, run, and exit: 0; 2 for what the caller can mend; 1 for the rest."""
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+        for noisy in ("mlflow", "alembic", "httpx", "matplotlib"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        try:
+            status = self.command().main(arguments, standalone_mode=False)
+        except click.ClickException as error:
+            _end_adopted_run(error.format_message())
+            error.show()
+            status = error.exit_code
+        sys.exit(status or 0)
+
+    def command(self) -> click.Command:
+        """The click command: one option for each setting, all of them words until `parse` has checked them."""
+        return click.Command(
+            name=self.name,
+            help=self.help,
+            params=[_option(self.settings, f.name) for f in fields(self.settings)],
+            callback=lambda **given: run_program(self, {k: v for k, v in given.items() if v is not None}),
+            context_settings={"help_option_names": ["-h", "--help"]},
+        )
+
+
+def program(
+    settings: type[Settings], stage: Stage, *, after: Callable[[Finished], None] | None = None, steps: bool = False
+) -> Program:
+    """The program of the calling module, which must lie in `jobs/`."""
+    frame = sys._getframe(1)
+    name = Path(frame.f_code.co_filename).stem
+    return Program(settings, stage, name, str(frame.f_globals["__doc__"]).partition("\n")[0], after, steps)
+
+
+def programs() -> dict[str, Program]:
+    """Every entry point: each module of `jobs` is one."""
+    import jobs
+
+    names = [module.name for module in pkgutil.iter_modules(jobs.__path__) if not module.name.startswith("_")]
+    return {name: find_program(name) for name in sorted(names)}
+
+
+def find_program(name: str) -> Program:
+    """The program of one entry point."""
+    found: Program = importlib.import_module(f"jobs.{name}").main
+    return found
+
+
+def run_program(program: Program, given: Mapping[str, str]) -> int:
+    """Run a program in an MLflow run of its own; the exit status."""
+    from mlflow_projects import tracking
+
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        with tracking.tracked(program.name) as run_id:
+            _run(program, given, run_id)
+    except ClozeError as error:
+        click.echo(f"Error: {error}", err=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except tracking.Terminated:
+        return TERMINATED
+    return 0
+
+
+def _run(program: Program, given: Mapping[str, str], run_id: str) -> None:
+    from mlflow_projects import tracking
+    from mlflow_projects.stepkey import step_key
+    from mlflow_projects.steps import Steps
+
+    settings = parse(program.settings, given)
+    steps = Steps(run_id, cache_folder())
+    try:
+        resolved = steps.resolve(program.name, settings)
+        tracking.set_tags(resolved.tags)
+        tracking.set_name(resolved.name)
+        parts = resolved.key_parts()
+        tracking.log_settings(words(resolved.settings), parts, step_key(parts))
+        for name, found in resolved.inputs.items():
+            tracking.log_dataset(name, found.uri, found.digest)
+        with tempfile.TemporaryDirectory(prefix="cloze-") as folder:
+            out = Path(folder)
+            workspace = Workspace(out=out, cache=steps.cache, log_metrics=tracking.log_step_metrics)
+            extra = (steps,) if program.steps else ()
+            metrics = program.stage(resolved.local_settings, workspace, *extra)
+            tracking.log_metrics(metrics)
+            tracking.log_results(out, resolved.lineage)
+            if program.after:
+                program.after(Finished(run_id, resolved, out, metrics))
+    except BaseException:
+        steps.stop()
+        raise
+    _say(program.name, run_id, metrics)
+
+
+def cache_folder() -> Path:
+    """Where things that can be made again are kept: CLOZE_CACHE, else below the user's cache."""
+    folder = Path(os.environ.get("CLOZE_CACHE") or Path.home() / ".cache" / "comics-cloze")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _say(name: str, run_id: str, metrics: Mapping[str, float]) -> None:
+    click.echo(f"{name} finished: runs:/{run_id}")
+    for metric in sorted(metrics):
+        click.echo(f"  {metric} {metrics[metric]:g}")
+
+
+def _option(settings: type[Settings], name: str) -> click.Option:
+    field = settings.__dataclass_fields__[name]
+    default = None if field.default is MISSING else _word(settings, name)
+    source = inputs(settings).get(name)
+    kind: type = get_type_hints(settings)[name]
+    help_text = field.metadata["help"]
+    if source and source.made_by:
+        help_text += f" Empty: made by `{source.made_by}`, or reused."
+    metavar = "|".join(choices(settings, name)) or ("INPUT" if source else kind.__name__.upper())
+    return click.Option(
+        [f"--{name}", name], help=help_text, default=default, show_default=bool(default), metavar=metavar
+    )
+
+
+def _word(settings: type[Settings], name: str) -> str:
+    value = settings.__dataclass_fields__[name].default
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+
+
+def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:
+    from mlflow_projects.tracking import Terminated
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut the first one's work short
+    raise Terminated
+
+
+def _end_adopted_run(reason: str) -> None:
+    """`mlflow run` opened a run for a command line that cannot be parsed: it gets its end here."""
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if run_id:
+        from mlflow_projects.tracking import fail_run
+
+        fail_run(run_id, reason)

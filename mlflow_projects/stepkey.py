@@ -1,0 +1,100 @@
+"""The step key: a digest that is equal when a step would do the same work again.
+
+It covers the entry point, its resolved parameters, the digests of its inputs, and the code of `cloze` that the step
+imports (found in the sources, functions' own imports included, so nothing heavy is loaded). A module that reads files
+of the repository besides code names them in `DATA_FILES`, relative to its own folder; their contents count too.
+"""
+
+import ast
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cloze.tables import file_digest, folder_digest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "cloze"
+
+
+def step_key(parts: Mapping[str, Any]) -> str:
+    """SHA-256 over the parts of a key, as 32 hex digits."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@cache
+def code_digest(module: str, root: Path = ROOT) -> str:
+    """Digest of a module below `root`, of what it imports from `cloze`, and of their data files."""
+    digest = hashlib.sha256()
+    for path in sorted(_closure(module, root)):
+        digest.update(f"{path.relative_to(root).as_posix()} {file_digest(path)}\n".encode())
+        for data in _data_files(path):
+            content = folder_digest(data) if data.is_dir() else file_digest(data)
+            digest.update(f"{data.name} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def content_digest(value: str) -> str | None:
+    """Digest of what a local path holds, or None if the value names nothing here.
+
+    A file counts by its contents; a folder (a million pictures, a base of 16 GB) by names, sizes and times.
+    """
+    path = Path(value)
+    if not value or not path.exists():
+        return None
+    if path.is_file():
+        return file_digest(path)
+    digest = hashlib.sha256()
+    for entry in _entries(path):
+        status = entry.stat()
+        digest.update(f"{entry.path[len(str(path)) :]} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as found:
+        for entry in sorted(found, key=lambda e: e.name):
+            if entry.is_dir():
+                yield from _entries(Path(entry.path))
+            else:
+                yield entry
+
+
+def _closure(module: str, root: Path) -> set[Path]:
+    seen: set[Path] = set()
+    waiting = [_source(module, root)]
+    while waiting:
+        path = waiting.pop()
+        if path not in seen:
+            seen.add(path)
+            waiting.extend(_imports(path, root))
+    return seen
+
+
+def _imports(path: Path, root: Path) -> Iterator[Path]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            if name.split(".")[0] == PACKAGE:
+                source = _source(name, root)
+                if source.is_file():
+                    yield source
+
+
+def _source(module: str, root: Path) -> Path:
+    path = root.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _data_files(path: Path) -> list[Path]:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "DATA_FILES" for t in node.targets):
+            return [path.parent / name for name in ast.literal_eval(node.value)]
+    return []

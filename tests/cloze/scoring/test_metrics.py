@@ -1,0 +1,68 @@
+"""Metrics equal the packages that define them, and the values published with the real predictions."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from rouge_score.rouge_scorer import RougeScorer
+
+from cloze.scoring.metrics import METRICS, ROUGE, has_words, signatures, text_scores
+
+WORDS = st.lists(
+    st.sampled_from(["The", "cat's", "running", "RUNS", "!", "né", "3", "-", "flies", "ﬁre", "İ"]), max_size=9
+)
+
+
+def real_rows(folder: Path) -> list[dict[str, Any]]:
+    lines = (folder / "predictions" / "original_study.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_the_published_values_come_out_to_the_last_digit(real_data):
+    reported = json.loads((real_data / "predictions" / "reported.json").read_text())["zs_cloze_parsed_100"]
+    rows = [row for row in real_rows(real_data) if row["in_reported_scope"]]
+    scores = text_scores([row["prediction"] for row in rows], [row["reference"] for row in rows])
+    assert len(rows) == reported["num_evaluated"]
+    assert {metric: float(np.mean(scores[metric])) for metric in METRICS} == {m: reported[m] for m in METRICS}
+
+
+def test_every_real_prediction_has_a_score_unless_its_reference_has_no_words(real_data):
+    rows = real_rows(real_data)
+    scores = text_scores([row["prediction"] for row in rows], [row["reference"] for row in rows])
+    wordless = [not any(c.isascii() and c.isalnum() for c in row["reference"]) for row in rows]
+    assert 0 < sum(wordless) < len(rows)
+    for metric in METRICS:
+        assert np.isnan(scores[metric]).tolist() == wordless
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.one_of(st.text(), WORDS.map(" ".join)), st.one_of(st.text(), WORDS.map(" ".join)))
+@example("", "a word")
+@example("\x00", "ſ 1")
+def test_rouge_is_what_rouge_score_says(prediction, reference):
+    oracle = RougeScorer(list(ROUGE), use_stemmer=True).score(reference, prediction)
+    ours = text_scores([prediction], [reference])
+    for metric in ROUGE:
+        expected = oracle[metric].fmeasure if has_words(reference) else math.nan
+        np.testing.assert_array_equal(ours[metric], [expected])
+
+
+def test_an_empty_prediction_scores_0_and_an_empty_reference_nothing():
+    scores = text_scores(["", "a dog runs", ""], ["a dog runs", " ! ", ""])
+    for metric in METRICS:
+        np.testing.assert_array_equal(scores[metric], [0, math.nan, math.nan])
+
+
+def test_texts_of_unequal_number_are_refused():
+    with pytest.raises(ValueError, match="shorter"):
+        text_scores(["one", "two"], ["one"])
+
+
+def test_each_metric_says_what_made_it():
+    assert set(signatures()) == set(METRICS)
+    assert signatures()["rougeL"].startswith("rougeL|f1|stemmer:porter|mean|rouge-score-rs:")

@@ -1,0 +1,52 @@
+"""A study file names steps that need each other; what is wrong with it is said before anything runs."""
+
+from pathlib import Path
+
+import pytest
+
+from cloze.errors import DataError, SettingsError
+from cloze.settings import parse
+from mlflow_projects.program import find_program
+from mlflow_projects.studies import STUDIES, load_study
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_a_step_needs_the_steps_it_refers_to(tmp_path):
+    study = load_study(
+        written(tmp_path, 'steps:\n  a: {entry: ingest}\n  b: {entry: report, runs: "@a,@a"}\n  c: {entry: label}\n')
+    )
+    assert {name: step.needs for name, step in study.items()} == {"a": set(), "b": {"a"}, "c": set()}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("steps: [a]", "no mapping `steps`"),
+        ("steps: {a: {paradigm: pred}}", "step a names no `entry`"),
+        ('steps: {a: {entry: label, sequences: "@b"}}', "step a refers to @b"),
+        ("steps: {a: ", "not YAML"),
+    ],
+)
+def test_a_file_that_is_no_study_is_refused_with_its_name(tmp_path, text, message):
+    path = written(tmp_path, text)
+    with pytest.raises(DataError, match=message) as caught:
+        load_study(path)
+    assert str(caught.value).startswith(path)
+
+
+def test_an_unknown_study_is_refused_with_the_known_ones():
+    with pytest.raises(SettingsError, match="one of .*sample"):
+        load_study("smaple")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in STUDIES.glob("*.yaml")))
+def test_every_study_of_ours_gives_its_steps_words_that_they_take(name):
+    study = load_study(name)
+    assert study
+    for step in study.values():
+        parse(find_program(step.entry).settings, step.parameters)
