@@ -38,11 +38,13 @@ class Page:
         number: 0 is the cover.
         panels: the story panels in reading order; none on a cover or an advert.
         print: lettering of a cover or an advert, which is one picture.
+        hero: who is on the cover.
     """
 
     number: int
     panels: tuple[Panel, ...] = ()
     print: tuple[Bubble, ...] = ()
+    hero: str = ""
 
     @property
     def is_advert(self) -> bool:
@@ -114,7 +116,7 @@ def _leaf(n_pages: int, rng: random.Random) -> int:
 
 def _cover(number: int, rng: random.Random) -> Page:
     hero = rng.choice(words.HEROES)
-    return Page(0, print=(Bubble("title", f"{hero.upper()} COMICS"), Bubble("narration", f"NO. {number}")))
+    return Page(0, print=(Bubble("title", f"{hero.upper()} COMICS"), Bubble("narration", f"NO. {number}")), hero=hero)
 
 
 def _advert(number: int, rng: random.Random) -> Page:

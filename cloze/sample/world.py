@@ -2,6 +2,8 @@
 
 import hashlib
 import importlib.metadata
+import logging
+import tempfile
 from pathlib import Path
 
 from cloze.errors import DataError
@@ -9,9 +11,14 @@ from cloze.sample import vocabulary as words
 from cloze.sample.books import make_books
 from cloze.sample.grammar import Panel, facts
 
+logger = logging.getLogger(__name__)
+
 SCHEME = "sample"
 # What decides a byte of the world, or a word about it.
-_SOURCES = ("vocabulary", "grammar", "books", "telling", "world")
+_SOURCES = (
+    *("vocabulary", "grammar", "books", "telling", "world"),
+    *("files", "drawing", "figures", "lettering", "pen", "props", "scenery"),
+)
 
 
 def world_digest() -> str:
@@ -62,3 +69,24 @@ def fact_rows(panels: dict[str, Panel]) -> list[dict[str, str]]:
         for panel_id, panel in panels.items()
         for fact, value in facts(panel).items()
     ]
+
+
+def sample_folder(cache: Path, seed: int) -> Path:
+    """The folder of the world drawn from this seed by this code; it is drawn into the cache when absent (half a minute).
+
+    Two processes may draw at once: each draws a folder of its own, and the first to finish gives it its name.
+    """
+    folder = cache / f"sample-{seed}-{world_digest()}"
+    if not folder.is_dir():
+        from cloze.sample.files import draw_world
+
+        logger.info("drawing the sample into %s", folder)
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".sample-", dir=cache) as scratch:
+            draw_world(Path(scratch) / "world", seed)
+            try:
+                (Path(scratch) / "world").rename(folder)
+            except OSError:
+                if not folder.is_dir():
+                    raise
+    return folder
