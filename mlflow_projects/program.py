@@ -6,7 +6,6 @@ Everything here is written once for all entry points; a file in `jobs/` only say
 import importlib
 import logging
 import os
-import pkgutil
 import signal
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn, get_type_hints
 
 import click
 
-from cloze.errors import ClozeError
+from cloze.errors import ClozeError, SettingsError
 from cloze.settings import Settings, choices, inputs, parse, words
 from cloze.stage import Stage, Workspace
 
@@ -97,15 +96,24 @@ def program(
 
 
 def programs() -> dict[str, Program]:
-    """Every entry point: each module of `jobs` is one."""
-    import jobs
+    """The program of every entry point."""
+    return {name: find_program(name) for name in entry_points()}
 
-    names = [module.name for module in pkgutil.iter_modules(jobs.__path__) if not module.name.startswith("_")]
-    return {name: find_program(name) for name in sorted(names)}
+
+def entry_points() -> list[str]:
+    """Names of all entry points: each module of `jobs` is one."""
+    folder = Path(__file__).parent.parent / "jobs"
+    return sorted(path.stem for path in folder.glob("[!_]*.py"))
 
 
 def find_program(name: str) -> Program:
-    """The program of one entry point."""
+    """The program of one entry point.
+
+    Raises:
+        SettingsError: there is none of that name.
+    """
+    if name not in entry_points():
+        raise SettingsError("entry point", name, f"one of {', '.join(entry_points())}")
     found: Program = importlib.import_module(f"jobs.{name}").main
     return found
 

@@ -38,21 +38,21 @@ def register_adapter(finished: "Finished") -> None:
     tracking.set_tags({"cloze.model_version": f"models:/{name}/{version.version}"})
 
 
-def run_of_version(uri: str) -> str:
-    """Id of the run that made `models:/NAME/VERSION` or `models:/NAME@ALIAS`.
+def find_version(uri: str) -> tuple[str, str]:
+    """What `models:/NAME/VERSION` or `models:/NAME@ALIAS` names: its version's own URI, and the run that made it.
+
+    An alias may move while a run that was given it goes on; the version's URI may not.
 
     Raises:
         MissingInputError: the registry has no such model, version or alias.
     """
     from mlflow.exceptions import MlflowException
 
-    name, alias_mark, alias = uri.removeprefix("models:/").partition("@")
+    name, _, alias = uri.removeprefix("models:/").partition("@")
     model, _, number = name.partition("/")
     store = tracking.client()
     try:
-        version = (
-            store.get_model_version_by_alias(model, alias) if alias_mark else store.get_model_version(model, number)
-        )
+        version = store.get_model_version_by_alias(model, alias) if alias else store.get_model_version(model, number)
     except MlflowException as error:
         raise MissingInputError(f"{uri}: {error.message}; `mlflow ui` lists models, versions and aliases") from error
-    return str(version.run_id)
+    return f"models:/{model}/{version.version}", str(version.run_id)

@@ -20,6 +20,7 @@ from cloze.errors import ClozeError, MissingInputError, SettingsError
 from cloze.settings import Settings, TableInput, inputs, parse, words
 from mlflow_projects import tracking
 from mlflow_projects.program import find_program
+from mlflow_projects.registry import find_version
 from mlflow_projects.stepkey import code_digest, content_digest, step_key
 
 if TYPE_CHECKING:
@@ -161,9 +162,8 @@ class Steps:
             run_id = match["run"] or match["bare"]
             return self._of_run(tracking.require_finished(run_id), match["name"] or source.artifact)
         if value.startswith("models:/"):
-            from mlflow_projects.registry import run_of_version
-
-            return self._of_run(tracking.require_finished(run_of_version(value)), source.artifact, value)
+            version, run_id = find_version(value)
+            return self._of_run(tracking.require_finished(run_id), source.artifact, version)
         path = Path(value).absolute()
         if not path.exists():
             raise MissingInputError(

@@ -1,15 +1,40 @@
-"""Shared fixtures: where the real data lies, and an offline, single-threaded environment."""
+"""Shared fixtures: where the real data lies, an offline environment, and one whole study that many tests look at."""
 
 import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+# Set before any test module imports a library that reads them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny models on busy cores spin with more
 
 PROJECT = Path(__file__).resolve().parent.parent
+CHROMIUM = shutil.which("chromium")
+
+
+@dataclass(frozen=True)
+class Study:
+    """The sample study as a user gets it: what it printed, and the store that holds its runs."""
+
+    tracking_uri: str
+    printed: str
+
+    def runs(self, step: str) -> dict[str, str]:
+        """Run ids by name of the study's step, for one entry point."""
+        import mlflow
+
+        client = mlflow.MlflowClient(self.tracking_uri)
+        found = client.search_runs(
+            [e.experiment_id for e in client.search_experiments()], f"tags.`cloze.step` = '{step}'", max_results=100
+        )
+        return {run.info.run_name: run.info.run_id for run in found}
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +44,37 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real test data: {folder} is not a folder (set CLOZE_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a real browser; tests that look at pages skip where there is none."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine; .ci/packages installs it (as root, on Debian)")
+    return CHROMIUM
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment of commands that tests run as a user would: no tracking variables, one cache for all of them."""
+    kept = {name: value for name, value in os.environ.items() if not re.match("MLFLOW_|CLOZE_|CONDA", name)}
+    binaries = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    cache = str(tmp_path_factory.mktemp("cache"))
+    return {**kept, "PATH": binaries, "CLOZE_CACHE": cache, "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+@pytest.fixture(scope="session")
+def study(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The whole 2x2 on the sample, run once through `mlflow run` (a few minutes)."""
+    folder = tmp_path_factory.mktemp("study")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    done = subprocess.run(
+        ["mlflow", "run", str(PROJECT), "--env-manager", "local", "--experiment-name", "comics-cloze"],
+        env={**environment, "MLFLOW_TRACKING_URI": uri},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return Study(uri, done.stdout + done.stderr)

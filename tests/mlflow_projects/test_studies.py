@@ -40,7 +40,7 @@ def test_a_file_that_is_no_study_is_refused_with_its_name(tmp_path, text, messag
 
 
 def test_an_unknown_study_is_refused_with_the_known_ones():
-    with pytest.raises(SettingsError, match="one of .*sample"):
+    with pytest.raises(SettingsError, match=r"one of .*sample"):
         load_study("smaple")
 
 

@@ -50,7 +50,8 @@ def wait_for_end(store: mlflow.MlflowClient, run_id: str, seconds: float = 60) -
 
 
 @pytest.mark.parametrize(
-    ("way", "status", "error"), [("finish", "FINISHED", None), ("raise", "FAILED", "no panels"), ("exit", "FAILED", "3")]
+    ("way", "status", "error"),
+    [("finish", "FINISHED", None), ("raise", "FAILED", "no panels"), ("exit", "FAILED", "3")],
 )
 def test_a_run_ends_as_its_block_is_left(store, way, status, error):
     process, run_id = start(way)

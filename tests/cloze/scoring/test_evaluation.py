@@ -58,6 +58,24 @@ def test_means_in_the_tables_are_the_metrics(inputs, tmp_path):
     assert set(json.loads((tmp_path / "out" / "signatures.json").read_text())) >= {"rouge1", "bleu", "recall"}
 
 
+def test_some_examples_are_left_for_people_to_read(inputs, tmp_path):
+    run(tmp_path, **inputs)
+    shown = pq.read_table(tmp_path / "out" / "examples.parquet").to_pylist()
+    assert [row["sequence_id"] for row in shown] == ["1/0_2", "2/0_2", "3/0_2"]
+    assert shown[0] | {"rougeL/pred": None, "rougeL/lettering": None} == {
+        "sequence_id": "1/0_2",
+        "prediction": "a red hat 1",
+        "pred": "a hat 1",
+        "rougeL/pred": None,
+        "descp": "a red hat 1",
+        "rougeL/descp": 1.0,
+        "lettering": "the end 1",
+        "rougeL/lettering": None,
+        "facts": "hat",
+        "recall/facts": 1.0,
+    }
+
+
 def test_what_is_unknown_is_null_and_not_a_metric(inputs, tmp_path):
     metrics = run(tmp_path, **inputs)
     scores = read_table(tmp_path / "out" / "scores.parquet", "scores").to_pandas()

@@ -1,0 +1,91 @@
+"""Evaluated runs can be compared in MLflow's own pages, seen in a real browser."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Study
+
+EVALUATED = ("eval_zero_shot_pred", "eval_zero_shot_descp", "eval_tuned_pred", "eval_tuned_descp")
+# MLflow opens an assistant and hides the model registry on a first visit.
+QUIET = {
+    "mlflow.assistant.panelOpen_v1": "false",
+    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
+    "mlflow.workflowType_v1": '"machine_learning"',
+}
+
+
+@pytest.fixture(scope="module")
+def server(study: Study, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the light MLflow server that `make ui` starts."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("server")
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--backend-store-uri", study.tracking_uri, "--default-artifact-root", str(folder)]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            command, env={**environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}, stdout=log, stderr=log
+        )
+        try:
+            _wait_until_healthy(f"http://127.0.0.1:{port}/health")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _wait_until_healthy(url: str) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - loopback
+                return
+        except (urllib.error.URLError, ConnectionError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def test_the_comparison_page_shows_settings_scores_and_curves_of_the_four_cells(study, server, chromium, tmp_path):
+    from playwright.sync_api import sync_playwright
+
+    runs = study.runs("eval")
+    ids = [runs[name] for name in EVALUATED]
+    selected = urllib.parse.quote(str(ids).replace("'", '"'))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1600, "height": 2400})
+        page.add_init_script("".join(f"localStorage.setItem({k!r}, {v!r});" for k, v in QUIET.items()))
+        page.goto(f"{server}/#/compare-runs?runs={selected}&experiments={urllib.parse.quote(_experiments(study, ids))}")
+        page.get_by_text("Metrics", exact=False).first.wait_for(timeout=60_000)
+        page.wait_for_timeout(3000)
+        pictures = Path(os.environ.get("CLOZE_SCREENSHOTS", tmp_path))
+        page.screenshot(path=pictures / "compare.png", full_page=True)
+        text = page.inner_text("body")
+        for name in EVALUATED:
+            assert name in text
+        for wanted in ("eval/pred/rougeL", "lift/descp/rougeL", "cfg.paradigm", "masking_ratio"):
+            assert wanted in text
+        page.goto(f"{server}/#/experiments/{_experiments(study, ids)[2:-2]}/runs?compareRunsMode=CHART")
+        page.get_by_text("train/loss").first.wait_for(timeout=60_000)
+        page.wait_for_timeout(3000)
+        page.screenshot(path=pictures / "charts.png", full_page=True)
+        assert page.locator("svg.main-svg").count() > 0
+        browser.close()
+
+
+def _experiments(study: Study, ids: list[str]) -> str:
+    import mlflow
+
+    return f'["{mlflow.MlflowClient(study.tracking_uri).get_run(ids[0]).info.experiment_id}"]'
