@@ -71,7 +71,7 @@ class EvalSettings:
 
 
 def evaluate(settings: EvalSettings, workspace: Workspace) -> dict[str, float]:
-    """Score predictions; leaves `scores.parquet`, `floors.parquet` and `signatures.json`.
+    """Score predictions; leaves `scores.parquet`, `floors.parquet`, `examples.parquet` and `signatures.json`.
 
     Returns:
         Counts of what was scored and what could not be, and by reference and metric the mean score, its floors, its
@@ -82,7 +82,7 @@ def evaluate(settings: EvalSettings, workspace: Workspace) -> dict[str, float]:
         SettingsError: the run's own labels are not given.
     """
     from cloze.scoring.references import read_examples, read_references
-    from cloze.scoring.results import counts, score, summary, write_results
+    from cloze.scoring.results import counts, score, summary, write_examples, write_results
 
     labels = {"pred": settings.pred_labels, "descp": settings.descp_labels}
     if settings.paradigm in labels and not labels[settings.paradigm]:
@@ -91,4 +91,5 @@ def evaluate(settings: EvalSettings, workspace: Workspace) -> dict[str, float]:
     references = read_references(labels, settings.facts, examples)
     columns = score(examples, references, settings.seed)
     write_results(workspace.out, examples, columns)
+    write_examples(workspace.out, examples, references, columns)
     return counts(examples, references) | summary(columns, examples.groups, settings.resamples, settings.seed)

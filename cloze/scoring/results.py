@@ -25,6 +25,9 @@ class Column(NamedTuple):
 
 Columns = Mapping[Column, np.ndarray]
 
+N_SHOWN = 200  # examples in the table that MLflow's pages show
+_CHIEF = {"facts": "recall"}  # the metric shown beside an example; rougeL for texts
+
 
 def score(examples: Examples, references: Iterable[Reference], seed: int) -> Columns:
     """Scores (n,) of the predictions and of each floor, by reference and metric; NaN where unknown."""
@@ -44,6 +47,22 @@ def write_results(out: Path, examples: Examples, columns: Columns) -> None:
         write_table(_table(name, examples, chosen), out / f"{name}.parquet")
     signatures = metrics.signatures() | {metric: facts.signature() for metric in facts.METRICS}
     (out / "signatures.json").write_text(json.dumps(signatures, indent=1) + "\n")
+
+
+def write_examples(out: Path, examples: Examples, references: Iterable[Reference], columns: Columns) -> None:
+    """Write `examples.parquet`: up to N_SHOWN examples, evenly over the table, with all texts and a score for each."""
+    rows = np.unique(np.linspace(0, len(examples) - 1, min(N_SHOWN, len(examples))).astype(int))
+    shown: dict[str, list[str] | np.ndarray] = {
+        "sequence_id": [examples.ids[i] for i in rows],
+        "prediction": [examples.predictions[i] for i in rows],
+    }
+    for reference in references:
+        metric = _CHIEF.get(reference.name, "rougeL")
+        shown[reference.name] = [reference.texts[i] for i in rows]
+        shown[f"{metric}/{reference.name}"] = columns[Column("", reference.name, metric)][rows]
+    write_table(
+        pa.table({name: pa.array(values, from_pandas=True) for name, values in shown.items()}), out / "examples.parquet"
+    )
 
 
 def counts(examples: Examples, references: Iterable[Reference]) -> dict[str, float]:

@@ -1,0 +1,110 @@
+"""Finding the files of a set of comics: pictures, OCR table and ad pages, on a disk, in a bucket, or drawn."""
+
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cloze.data.adverts import ADS_FILE
+from cloze.data.images import ImageFolder, open_images, open_remote
+from cloze.data.ocr_tables import find_ocr_table
+from cloze.errors import DataError
+
+SAMPLE = "sample"
+PICTURE_FOLDERS = ("raw_panel_images", "images")
+
+
+class ComicFiles(NamedTuple):
+    """What was found; the tables are local by now.
+
+    Attributes:
+        images: where the pictures are.
+        ocr: the OCR table.
+        ads: the file of ad pages, if any.
+        facts: ground truth, where the comics are the sample.
+    """
+
+    images: ImageFolder
+    ocr: Path
+    ads: Path | None
+    facts: Path | None = None
+
+
+def draw_sample(seed: int, cache: Path) -> ComicFiles:
+    """The sample, drawn into `cache` where it is not there yet."""
+    from cloze.sample.world import sample_folder, sample_uri
+
+    folder = sample_folder(cache, seed)
+    ocr = find_ocr_table(folder, SAMPLE)
+    return ComicFiles(open_images(sample_uri(seed), cache), ocr, folder / ADS_FILE, folder / "facts.parquet")
+
+
+def find_comics(comics: str, ocr: str, ads: str, scratch: Path, *, need_pictures: bool) -> ComicFiles:
+    """Find the files of the comics in a folder.
+
+    Args:
+        comics: local folder or `gs://bucket/folder`.
+        ocr: the OCR table; empty for the one in the folder.
+        ads: the file of ad pages; empty for the one in the folder, if there.
+        scratch: where tables of a bucket are copied to.
+        need_pictures: whether the folder must hold pictures.
+
+    Raises:
+        DataError: a folder or file is not there, or several could be meant.
+    """
+    if "://" in comics:
+        folder, images = scratch, _copy_tables(comics, scratch, copy_ocr=not ocr)
+    else:
+        folder = Path(comics).resolve()
+        images = _local_pictures(folder, need_pictures)
+    table = _local(ocr, scratch) if ocr else find_ocr_table(folder, comics)
+    if ads:
+        return ComicFiles(images, table, _local(ads, scratch))
+    return ComicFiles(images, table, folder / ADS_FILE if (folder / ADS_FILE).is_file() else None)
+
+
+def _local_pictures(folder: Path, need_pictures: bool) -> ImageFolder:
+    if not folder.is_dir():
+        raise DataError(folder, "no such folder; comics in the COMICS layout were expected")
+    found = [folder / name for name in PICTURE_FOLDERS if (folder / name).is_dir()]
+    if not found and any(path.name.isdecimal() for path in folder.iterdir()):
+        found = [folder]
+    if not found and need_pictures:
+        raise DataError(
+            folder,
+            f"holds no pictures: no {' or '.join(PICTURE_FOLDERS)}, nor a folder named by a book's number",
+            "pictures=assumed reads the lettering alone",
+        )
+    root = str(found[0] if found else folder / PICTURE_FOLDERS[0])
+    return ImageFolder(root, root)
+
+
+def _copy_tables(uri: str, scratch: Path, copy_ocr: bool) -> ImageFolder:
+    """Copy the tables at the top of a bucket's folder; its pictures stay where they are."""
+    from pyarrow import fs
+
+    remote, root = open_remote(uri)
+    try:
+        top = {info.base_name: info for info in remote.get_file_info(fs.FileSelector(root))}
+    except OSError as error:
+        raise DataError(uri, f"cannot be listed ({error})", "check the name and your access to it") from error
+    for name, info in top.items():
+        if info.type == fs.FileType.File and (name == ADS_FILE or copy_ocr and name.endswith(".csv")):
+            _copy(remote, info.path, scratch / name)
+    below = next((f"/{name}" for name in PICTURE_FOLDERS if name in top), "")
+    return ImageFolder(uri.rstrip("/") + below, root + below, remote)
+
+
+def _local(place: str, scratch: Path) -> Path:
+    if "://" not in place:
+        return Path(place)
+    remote, path = open_remote(place)
+    _copy(remote, path, scratch / Path(path).name)
+    return scratch / Path(path).name
+
+
+def _copy(remote: Any, path: str, target: Path) -> None:
+    try:
+        with remote.open_input_stream(path) as source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy)
+    except FileNotFoundError:
+        raise DataError(path, "no such file") from None

@@ -1,0 +1,178 @@
+"""A sequence as a chat: what the model reads, token by token, and which of the tokens carry loss.
+
+Training and prediction both come through `Chat.encode`. The tokens of a prompt are the same in both, because the
+template writes the assistant's turn exactly as the generation prompt opens it, and because every boundary lies at a
+special token or a newline, across which byte-pair merges do not reach. `<|im_end|>` closes the answer and carries
+loss, so that the model learns to stop. (The template on the hub breaks both: docs/model.md.)
+
+The five pictures belong to one nested list (`[[p1, ..., p5]]`), so that each costs one tile and is never cut into
+many: the layout called `multi`.
+"""
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cloze.errors import DataError
+from cloze.labels.prompts import Part, Picture, model_prompt, one_line
+
+BLIND = ("none", "images", "text", "order")
+IMAGE_LAYOUT = "multi"
+END = "<|im_end|>"
+CHAT_TEMPLATE = """\
+{%- for message in messages -%}
+    {{- '<|im_start|>' + message['role'] + '\\n' -}}
+    {%- if message['role'] == 'assistant' -%}
+        {%- generation -%}{{- message['content'][0]['text'] + '<|im_end|>' -}}{%- endgeneration -%}
+    {%- else -%}
+        {%- for part in message['content'] -%}
+            {{- '<image>' if part['type'] == 'image' else part['text'] -}}
+        {%- endfor -%}
+        {{- '<|im_end|>' -}}
+    {%- endif -%}
+    {{- '\\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
+"""
+
+Message = dict[str, Any]
+Sequence_ = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One sequence as the model reads it.
+
+    Attributes:
+        sequence_id: the sequence it was made from.
+        ids: token ids; each picture stands as many times as it has features.
+        supervised: same length; True where the token is the answer's and carries loss.
+        pictures: names of the pictures below the image root in the order of their places; None is a blank one.
+    """
+
+    sequence_id: str
+    ids: tuple[int, ...]
+    supervised: tuple[bool, ...]
+    pictures: tuple[str | None, ...]
+
+
+class Chat:
+    """Turns sequences and messages into tokens with one base's processor.
+
+    Args:
+        processor: a LlavaOnevisionProcessor; its chat template is not used, ours is.
+    """
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+        self.tokenizer = processor.tokenizer
+        self.image_id: int = processor.image_token_id
+        self.end_id: int = self.tokenizer.convert_tokens_to_ids(END)
+        self.pad_id: int = self.tokenizer.pad_token_id
+        drops_first = processor.vision_feature_select_strategy == "default"
+        # One tile per picture and one newline; the strategy `default` leaves out a class token.
+        self.tokens_per_picture: int = processor.num_image_tokens + 1 - drops_first
+
+    def encode(self, sequence: Sequence_, answer: str | None = None, blind: str = "none") -> Example:
+        """A sequence as tokens: with an answer for training, without one for prediction.
+
+        Args:
+            sequence: a row of the sequences table.
+            answer: a label's text; None gives the prompt up to where the answer begins.
+            blind: what is hidden from the model (one of `BLIND`).
+
+        Raises:
+            DataError: a panel of the context has no picture.
+        """
+        panels = shown_panels(sequence, blind)
+        conversation = to_messages(model_prompt([panel["text"] for panel in panels]), answer)
+        ids, supervised = self.tokens(conversation, open_turn=answer is None)
+        return Example(sequence["sequence_id"], ids, supervised, tuple(panel["image"] for panel in panels))
+
+    def tokens(self, conversation: Sequence[Message], open_turn: bool = False) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+        """Token ids of a conversation and which of them carry loss; `open_turn` lets the assistant begin to speak."""
+        encoded = self.tokenizer.apply_chat_template(
+            conversation,
+            chat_template=CHAT_TEMPLATE,
+            add_generation_prompt=open_turn,
+            tokenize=True,
+            return_dict=True,
+            return_assistant_tokens_mask=True,
+        )
+        ids: list[int] = []
+        supervised: list[bool] = []
+        for token, is_answer in zip(encoded["input_ids"], encoded["assistant_masks"], strict=True):
+            times = self.tokens_per_picture if token == self.image_id else 1
+            ids += [token] * times
+            supervised += [bool(is_answer)] * times
+        return tuple(ids), tuple(supervised)
+
+    def answer_ids(self, answer: str) -> tuple[int, ...]:
+        """The tokens that carry loss for this answer: its own and the end of the turn."""
+        return (*self.tokenizer(one_line(answer), add_special_tokens=False)["input_ids"], self.end_id)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of generated tokens, without special ones."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+
+    def show(self, example: Example) -> str:
+        """The example as text to read: a picture once with its tokens counted, the tokens that carry loss in ⟦ ⟧."""
+        shown, position = "", 0
+        while position < len(example.ids):
+            end = position + 1
+            kind = self._kind(example, position)
+            while end < len(example.ids) and self._kind(example, end) == kind:
+                end += 1
+            run = list(example.ids[position:end])
+            if kind == "picture":
+                n_pictures = len(run) // self.tokens_per_picture
+                shown += f"<image × {self.tokens_per_picture}>" * n_pictures
+            else:
+                text = self.tokenizer.decode(run)
+                shown += f"⟦{text}⟧" if kind == "answer" else text
+            position = end
+        return shown
+
+    def _kind(self, example: Example, position: int) -> str:
+        if example.ids[position] == self.image_id:
+            return "picture"
+        return "answer" if example.supervised[position] else "prompt"
+
+
+def to_messages(prompt: Sequence[Part], answer: str | None) -> list[Message]:
+    """A prompt and, in training, its answer as the messages that chat templates take."""
+    user = [{"type": "image"} if isinstance(part, Picture) else _words(part.text) for part in prompt]
+    asked: list[Message] = [{"role": "user", "content": user}]
+    return asked if answer is None else [*asked, {"role": "assistant", "content": [_words(one_line(answer))]}]
+
+
+def shown_panels(sequence: Sequence_, blind: str = "none") -> list[dict[str, Any]]:
+    """The context panels as the model gets to see them: `image` (None is a blank picture) and `text`.
+
+    Raises:
+        DataError: a panel has no picture, and pictures are not hidden.
+    """
+    panels = [{"image": panel["image"], "text": panel["text"]} for panel in sequence["context"]]
+    if blind == "images":
+        return [panel | {"image": None} for panel in panels]
+    for panel in sequence["context"]:
+        if panel["image"] is None:
+            where = f"sequence {sequence['sequence_id']}"
+            raise DataError(where, f"panel {panel['panel_id']} has no picture", "make sequences of panels that have one")
+    if blind == "text":
+        return [panel | {"text": ""} for panel in panels]
+    return _out_of_order(panels, sequence["sequence_id"]) if blind == "order" else panels
+
+
+def _out_of_order(panels: list[dict[str, Any]], sequence_id: str) -> list[dict[str, Any]]:
+    """The panels in another order, the same one for the same sequence wherever it is asked for."""
+    generator = random.Random(hashlib.sha256(sequence_id.encode()).digest())  # noqa: S311
+    order = list(range(len(panels)))
+    generator.shuffle(order)
+    return [panels[index] for index in (order if order != sorted(order) else order[::-1])]
+
+
+def _words(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}

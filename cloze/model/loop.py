@@ -1,0 +1,147 @@
+"""The training loop.
+
+It is our own, not the Transformers Trainer, because what makes it fast (logits only where a token carries loss, kept
+picture features) would have to be put into the Trainer's `compute_loss` and collator anyway, and what remains is
+short enough to read in one sitting. A step is a pure function of its number, the seed and the weights, so that a run
+can stop and go on anywhere.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from cloze.model.batches import Batch, collate, epoch_order
+from cloze.model.conversation import Example
+from cloze.model.features import Features
+
+logger = logging.getLogger(__name__)
+
+MAX_GRAD_NORM = 1.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train.
+
+    Attributes:
+        epochs: passes over the examples; a fraction stops within one.
+        batch: examples in memory at once.
+        accumulate: batches per step of the optimizer.
+        lr: highest learning rate, reached after `warmup` (a share of all steps) and falling to 0 by a cosine.
+    """
+
+    epochs: float
+    batch: int
+    accumulate: int
+    lr: float
+    warmup: float
+    seed: int
+
+    def steps(self, n_examples: int) -> int:
+        """Steps of the optimizer in all."""
+        return max(1, round(self.epochs * self.steps_per_epoch(n_examples)))
+
+    def steps_per_epoch(self, n_examples: int) -> int:
+        """Steps that show each example once; the last takes what is left."""
+        return math.ceil(n_examples / (self.batch * self.accumulate))
+
+    def lr_at(self, step: int, n_steps: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        n_warmup = round(self.warmup * n_steps)
+        if step < n_warmup:
+            return self.lr * (step + 1) / (n_warmup + 1)
+        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - n_warmup) / max(1, n_steps - n_warmup)))
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of the optimizer showed."""
+
+    number: int
+    n_steps: int
+    loss: float
+    lr: float
+    grad_norm: float
+    n_tokens: int
+    seconds: float
+
+
+def train(
+    model: Any,
+    examples: Sequence[Example],
+    features: Features,
+    schedule: Schedule,
+    after_step: Callable[[Step], None],
+    pad_id: int,
+) -> None:
+    """Train whatever parameters of the model require a gradient.
+
+    The loss of a step is the mean over all supervised tokens of its examples, however they are cut into batches.
+    """
+    torch.manual_seed(schedule.seed)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=schedule.lr, weight_decay=0.0)
+    n_steps = schedule.steps(len(examples))
+    for number, group in zip(range(n_steps), _groups(examples, schedule), strict=False):
+        started = time.perf_counter()
+        lr = optimizer.param_groups[0]["lr"] = schedule.lr_at(number, n_steps)
+        batches = [collate(some, pad_id) for some in group]
+        n_supervised = sum(int(batch.supervised.sum()) for batch in batches)
+        total = 0.0
+        for batch in batches:
+            loss = answer_loss(model, batch, features) / n_supervised
+            loss.backward()
+            total += loss.item()
+        grad_norm = float(torch.nn.utils.clip_grad_norm_(parameters, MAX_GRAD_NORM))
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        n_tokens = sum(batch.n_tokens for batch in batches)
+        after_step(Step(number + 1, n_steps, total, lr, grad_norm, n_tokens, time.perf_counter() - started))
+
+
+def answer_loss(model: Any, batch: Batch, features: Features) -> torch.Tensor:
+    """Summed cross-entropy of the supervised tokens; logits are computed for these only.
+
+    Args:
+        model: a LlavaOnevisionForConditionalGeneration, LoRA layers inside or not.
+    """
+    device = model.device
+    ids, supervised = batch.ids.to(device), batch.supervised.to(device)
+    pictures = BaseModelOutputWithPooling(pooler_output=list(features(batch.pictures)))
+    with torch.autocast(device.type, torch.bfloat16, enabled=model.dtype == torch.bfloat16):
+        found = model.model(ids, mm_encoder_outputs={"image": pictures}, use_cache=False)
+        is_next = supervised[:, 1:]
+        logits = model.lm_head(found.last_hidden_state[:, :-1][is_next])
+    return functional.cross_entropy(logits.float(), ids[:, 1:][is_next], reduction="sum")
+
+
+@torch.no_grad()
+def mean_loss(model: Any, examples: Sequence[Example], features: Features, batch: int, pad_id: int) -> float:
+    """Mean loss per supervised token, with dropout off."""
+    was_training = model.training
+    model.eval()
+    total, n_supervised = 0.0, 0
+    for start in range(0, len(examples), batch):
+        together = collate(examples[start : start + batch], pad_id)
+        total += answer_loss(model, together, features).item()
+        n_supervised += int(together.supervised.sum())
+    model.train(was_training)
+    return total / n_supervised
+
+
+def _groups(examples: Sequence[Example], schedule: Schedule) -> Iterator[list[list[Example]]]:
+    """Batches of each step, epoch after epoch, without end."""
+    lengths = [len(example.ids) for example in examples]
+    epoch = 0
+    while True:
+        order = epoch_order(lengths, schedule.batch, schedule.seed, epoch)
+        for start in range(0, len(order), schedule.accumulate):
+            yield [[examples[index] for index in batch] for batch in order[start : start + schedule.accumulate]]
+        epoch += 1
