@@ -12,7 +12,7 @@ STORIES_PER_BOOK = 5
 STORY_PANELS = (14, 18)
 SHORT_STORY_PANELS = (6, 9)
 PAGE_PANELS = (3, 6)
-# This book holds short stories only, none of which is long enough to cut into sequences.
+# This book holds short stories only, adverts between them, none long enough to cut into sequences under any rules.
 SHORT_STORIES_BOOK = 17
 # The same book came out again under another number.
 REPRINTS = {131: 31}
@@ -88,7 +88,7 @@ def make_book(seed: int, number: int) -> Book:
         first = pages[-1].number + _leaf(len(pages), rng)
         panels = tell_story(stream(seed, number, story), n_panels, has_end=has_end)
         pages += _lay_out(panels, first, rng)
-        if rng.random() < ADVERT_SHARE:
+        if rng.random() < ADVERT_SHARE or number == SHORT_STORIES_BOOK:
             pages.append(_advert(pages[-1].number + 1, rng))
     return Book(number, number, tuple(pages))
 
@@ -126,7 +126,8 @@ def _advert(number: int, rng: random.Random) -> Page:
 
 def _lay_out(panels: tuple[Panel, ...], first: int, rng: random.Random) -> list[Page]:
     """A story's panels on pages of 3 to 6, beginning on page `first`."""
-    pages, start = [], 0
+    pages: list[Page] = []
+    start = 0
     while start < len(panels):
         stop = start + rng.randint(*PAGE_PANELS)
         if len(panels) - stop < PAGE_PANELS[0]:  # never leave a page with one or two panels

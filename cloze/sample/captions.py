@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from cloze.sample import vocabulary as words
 from cloze.sample.books import make_books
 from cloze.sample.grammar import Panel
 from cloze.sample.telling import tell
@@ -32,8 +31,3 @@ def all_words(seed: int) -> list[str]:
         for _, panel in book.panels():
             found.update(f"{tell(panel.scene)} {lettering(panel)}".split())
     return sorted(found)
-
-
-def fact_values() -> dict[str, tuple[str, ...]]:
-    """Every value that each fact can have."""
-    return dict(words.VALUES)

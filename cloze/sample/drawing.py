@@ -36,8 +36,8 @@ def draw_panel(panel: Panel, size: tuple[int, int], key: str) -> Drawn:
     picture = scenery.background(panel.scene.setting, panel.scene.time, size).copy()
     draw = ImageDraw.Draw(picture)
     if panel.scene.weather == "lightning":
-        _draw_lightning(draw, picture.size)
-    x = (0.64 if looks_left else 0.36) + rng.uniform(-0.03, 0.03)
+        _draw_lightning(draw, picture.size, looks_left)
+    x = (0.66 if looks_left else 0.34) + rng.uniform(-0.03, 0.03)
     mouth = _draw_cast(draw, panel.scene, picture.size, x, looks_left)
     picture = _draw_weather(picture, panel.scene.weather)
     return _letter(picture, panel.bubbles, size, mouth, speaker_left=not looks_left)
@@ -64,30 +64,23 @@ def draw_advert(bubbles: tuple[Bubble, ...], key: str) -> Drawn:
     return _letter(picture, bubbles, COVER_SIZE, (0, 0), speaker_left=True)
 
 
-def _draw_cast(
-    draw: ImageDraw.ImageDraw, scene: Scene, size: tuple[int, int], x: float, looks_left: bool
-) -> Point:
+def _draw_cast(draw: ImageDraw.ImageDraw, scene: Scene, size: tuple[int, int], x: float, looks_left: bool) -> Point:
     """Draw who acts and who is by; returns the pixel of the mouth."""
     width, height = size
     pen = Pen(draw, width * x, height * (1 - 0.07), height * _FIGURE, looks_left)
     if scene.beside == words.RIVAL:
-        _draw_rival(scene, pen)
+        figures.draw_shadow(Pen(draw, *pen.pixel((0.94, 0.04)), pen.scale * 0.9, not pen.flip))
     elif scene.beside is not None:
         props.draw_animal(scene.beside, pen.moved((0.98, 0), 0.42))
     return figures.draw_figure(scene.who, scene.action, scene.object, pen)
 
 
-def _draw_rival(scene: Scene, pen: Pen) -> None:
-    """A grey shadow of somebody, facing who acts: that there is a rival shows, not who it is."""
-    figures.draw_shadow(Pen(pen.draw, *pen.pixel((1.0, 0.04)), pen.scale * 0.9, not pen.flip))
-
-
-def _draw_lightning(draw: ImageDraw.ImageDraw, size: tuple[int, int]) -> None:
+def _draw_lightning(draw: ImageDraw.ImageDraw, size: tuple[int, int], looks_left: bool) -> None:
+    """One bolt in the middle, and one behind the figure's back, where no balloon goes."""
     width, height = size
-    bolt = [(0.5, 0.0), (0.4, 0.3), (0.49, 0.3), (0.38, 0.66), (0.62, 0.24), (0.52, 0.24), (0.64, 0.0)]
-    points = [(width * x, height * y) for x, y in bolt]
-    draw.polygon(points, fill=(255, 250, 120))
-    draw.line([*points, points[0]], fill=INK, width=3)
+    bolt = [(0.0, 0.0), (-0.1, 0.3), (-0.01, 0.3), (-0.12, 0.66), (0.12, 0.24), (0.02, 0.24), (0.14, 0.0)]
+    for x, y in ((0.5, 0.0), (0.9 if looks_left else 0.1, 0.12)):
+        Pen(draw, width * x, height * y, height).shape([(dx, -dy) for dx, dy in bolt], (255, 250, 120))
 
 
 def _draw_weather(picture: Image.Image, weather: str | None) -> Image.Image:

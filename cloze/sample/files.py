@@ -5,14 +5,14 @@ They have the faults of real collections: misread letters, a truncated picture, 
 
 import csv
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from cloze.sample.books import Book, Page, make_books
+from cloze.sample.books import Book, Page, book_numbers, make_book
 from cloze.sample.drawing import SIZES, Drawn, draw_advert, draw_cover, draw_panel
-from cloze.sample.grammar import stream
+from cloze.sample.grammar import Panel, stream
 from cloze.sample.lettering import Lettered
-from cloze.sample.world import fact_rows, story_panels
+from cloze.sample.world import fact_rows
 from cloze.tables import table, write_table
 
 PICTURES = "raw_panel_images"
@@ -28,11 +28,14 @@ _FAULTY_PAGE, _FAULTY_PANEL = 2, 1
 _QUALITY = 80
 _MISREAD_BOXES = 0.04
 _LOOK_ALIKES = {"O": "0", "I": "1", "S": "5", "B": "8", "E": "F", "L": "I", "N": "M", "U": "V"}
-_COLUMNS = "comic_no,page_no,panel_no,textbox_no,dialog_or_narration,text,x1,y1,x2,y2".split(",")
+_COLUMNS = ["comic_no", "page_no", "panel_no", "textbox_no", "dialog_or_narration", "text", "x1", "y1", "x2", "y2"]
 
 
-def draw_world(folder: Path, seed: int) -> None:
-    """Draw the whole world into a folder, in the layout of COMICS.
+def draw_world(folder: Path, seed: int, books: Iterable[int] = book_numbers()) -> None:
+    """Draw the world into a folder, in the layout of COMICS.
+
+    Args:
+        books: numbers of the books to draw; a book is the same whatever others there are.
 
     Raises:
         FileExistsError: the folder is there already.
@@ -40,7 +43,9 @@ def draw_world(folder: Path, seed: int) -> None:
     folder.mkdir(parents=True)
     ocr: list[list[object]] = []
     ads: list[str] = []
-    for book in make_books(seed):
+    panels: dict[str, Panel] = {}
+    for book in (make_book(seed, number) for number in books):
+        panels |= book.panels()
         (folder / PICTURES / str(book.number)).mkdir(parents=True)
         for page in book.pages:
             if page.is_advert:
@@ -52,7 +57,7 @@ def draw_world(folder: Path, seed: int) -> None:
     with (folder / OCR_TABLE).open("w", encoding="utf-8", newline="") as stream_:
         csv.writer(stream_, lineterminator="\n").writerows([_COLUMNS, *ocr])
     (folder / ADS_FILE).write_text("".join(f"{line}\n" for line in ads), encoding="utf-8")
-    write_table(table("facts", fact_rows(story_panels(seed))), folder / FACTS_FILE)
+    write_table(table("facts", fact_rows(panels)), folder / FACTS_FILE)
 
 
 def misread(text: str, rng: random.Random) -> str:

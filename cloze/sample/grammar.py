@@ -107,7 +107,7 @@ def foretell(context: Sequence[Panel]) -> Scene:
         action=action,
         object=_object_after(context, who),
         goal=goal,
-        beside=words.RIVAL if action in words.FACING_ACTIONS else None,
+        beside=_facing(action),
         quote=_quote(_likeliest_line(last.script, action, who, goal), last.script, goal),
     )
 
@@ -182,17 +182,13 @@ def _object_after(context: Sequence[Panel], who: str) -> str | None:
     return held.object if held else None
 
 
-def _is_hero(name: str) -> bool:
-    return name in words.HEROES
-
-
-def _acts_next(script: str, action: str) -> bool:
-    """Whether the hero, not the rival, does what follows `action`."""
+def _is_heros_turn_after(action: str, script: str) -> bool:
+    """Whether the hero, not the rival, does what follows `action` as a rule."""
     return words.SCRIPTS[script].next_action(action) not in words.RIVAL_ACTIONS
 
 
 def _expected_who(state: _State) -> str:
-    return state.hero if _acts_next(state.script, state.action) else state.rival
+    return state.hero if _is_heros_turn_after(state.action, state.script) else state.rival
 
 
 def _other(state: _State) -> str:
@@ -242,7 +238,7 @@ def _line(state: _State, to_other: bool, rng: random.Random) -> tuple[str, str |
 
 
 def _likeliest_line(script: str, action: str, who: str, goal: str | None) -> str:
-    to_other = _acts_next(script, action) != _is_hero(who)
+    to_other = _is_heros_turn_after(action, script) != (who in words.HEROES)
     if goal is None:
         return (words.ASIDES_TO_OTHER if to_other else words.ASIDES_TO_SELF)[0]
     return (words.LINES_TO_OTHER if to_other else words.LINES_TO_SELF)[0]

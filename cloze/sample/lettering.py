@@ -38,8 +38,8 @@ def place(bubbles: tuple[Bubble, ...], size: tuple[int, int], *, speaker_left: b
     placed: list[Lettered] = []
     top = _MARGIN
     for bubble in bubbles:
-        share = 0.58 if bubble.kind == "balloon" else 0.92
-        lines = _wrap(bubble.text, _SIZES[bubble.kind], round(width * share))
+        room = round(width * 0.58) if bubble.kind == "balloon" else width - 2 * (_MARGIN + _side(bubble.kind))
+        lines = _wrap(bubble.text, _SIZES[bubble.kind], room)
         box_width, box_height = _extent(lines, bubble.kind)
         left, y = _MARGIN, top
         if bubble.kind == "balloon":
@@ -97,12 +97,16 @@ def _line_height(kind: str) -> int:
     return _SIZES[kind] + 2
 
 
+def _side(kind: str) -> int:
+    """Pixels between the text and the left and right edge of its box."""
+    return 3 * _PADDING if kind == "balloon" else 2 * _PADDING
+
+
 def _extent(lines: tuple[str, ...], kind: str) -> tuple[int, int]:
     """Width and height of a box around the lines."""
     font = _font(_SIZES[kind])
     width = max(font.getlength(line) for line in lines)
-    side = 3 * _PADDING if kind == "balloon" else 2 * _PADDING
-    return round(width) + 2 * side, _line_height(kind) * len(lines) + 2 * _PADDING
+    return round(width) + 2 * _side(kind), _line_height(kind) * len(lines) + 2 * _PADDING
 
 
 @functools.lru_cache(maxsize=4096)

@@ -159,6 +159,12 @@ def draw_shovel(pen: Pen) -> None:
     pen.shape([(-0.1, 0.2), (0.1, 0.2), (0.08, 0), (0, -0.07), (-0.08, 0)], _STEEL)
 
 
+def draw_stool(pen: Pen) -> None:
+    """A tree stump on the origin to sit on."""
+    pen.box(-0.2, 0, 0.2, 0.2, (140, 92, 52))
+    pen.oval((0, 0.2), 0.2, 0.05, fill=(214, 168, 110))
+
+
 def draw_book(pen: Pen) -> None:
     """A large open book at the origin."""
     pen.shape([(0, -0.12), (-0.3, -0.05), (-0.3, 0.27), (0, 0.2)], _WHITE)

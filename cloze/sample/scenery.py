@@ -66,13 +66,18 @@ def _paint_sky(draw: ImageDraw.ImageDraw, width: int, height: int, time: str) ->
     top, bottom = _SKIES[time]
     for y in range(height):
         share = min(1.0, y / (0.76 * height))
-        draw.line([(0, y), (width, y)], fill=tuple(round(a + (b - a) * share) for a, b in zip(top, bottom, strict=True)))
-    pen = Pen(draw, 0, height, height)
+        colour = tuple(round(a + (b - a) * share) for a, b in zip(top, bottom, strict=True))
+        draw.line([(0, y), (width, y)], fill=colour)
+    _paint_lights(Pen(draw, 0, height, height), time)
+
+
+def _paint_lights(pen: Pen, time: str) -> None:
+    """Sun and clouds, a setting sun, or moon and stars."""
     if time == "day":
         pen.oval((0.14, 0.6), 0.085, fill=(255, 236, 90), outline=None)
-        for x, y in ((0.62, 0.62), (0.94, 0.5)):
-            for shift, size in ((-0.09, 0.05), (0, 0.075), (0.09, 0.05)):
-                pen.oval((x + shift, y), size, size * 0.7, fill=(255, 255, 255), outline=None)
+        for cloud_x, cloud_y in ((0.62, 0.62), (0.94, 0.5)):
+            for shift, size in ((-0.09, 0.05), (0.0, 0.075), (0.09, 0.05)):
+                pen.oval((cloud_x + shift, cloud_y), size, size * 0.7, fill=(255, 255, 255), outline=None)
     elif time == "sunset":
         pen.oval((0.2, 0.36), 0.15, fill=(255, 238, 130), outline=None)
         pen.oval((0.2, 0.36), 0.12, fill=(255, 120, 60), outline=None)
@@ -196,8 +201,9 @@ def _snowy_mountain(paint: _Painter) -> None:
         paint.shape([(x - half, 0.2), (x, top), (x + half, 0.2)], (116, 138, 178))
         cap = 0.4 * half
         depth = 0.4 * (top - 0.2)
-        jag = [(x - cap, top - depth), (x - cap / 3, top - 0.8 * depth), (x, top - 1.1 * depth), (x + cap / 2, top - 0.8 * depth)]
-        paint.shape([*jag, (x + cap, top - depth), (x, top)], (250, 252, 255))
+        foot = top - depth
+        teeth = [(x - cap / 3, foot + 0.2 * depth), (x, foot - 0.1 * depth), (x + cap / 2, foot + 0.2 * depth)]
+        paint.shape([(x - cap, foot), *teeth, (x + cap, foot), (x, top)], (250, 252, 255))
     paint.shape([(0, 0), (0, 0.26), (0.4, 0.3), (0.8, 0.22), (_WIDTH, 0.28), (_WIDTH, 0)], (244, 248, 255))
     for x in (0.08, 1.12):
         for y, half in ((0.26, 0.1), (0.36, 0.07)):

@@ -115,7 +115,11 @@ LINES_TO_OTHER = (
     "Who will {verb} the {goal} now, {other}?",
 )
 ASIDES_TO_SELF = ("Oh no! What can I do now?", "Hurry up! There is no time left!", "This is my lucky chance!")
-ASIDES_TO_OTHER = ("{other}, where are you going now?", "It is your turn now, {other}!", "Not so fast this time, {other}!")
+ASIDES_TO_OTHER = (
+    "{other}, where are you going now?",
+    "It is your turn now, {other}!",
+    "Not so fast this time, {other}!",
+)
 
 # How a label tells each value.
 PLACE_PHRASES = {

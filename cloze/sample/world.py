@@ -1,4 +1,4 @@
-"""The drawn comic world as files, in the layout of COMICS, and the ground truth of every panel beside them."""
+"""The drawn comic world as a whole: its URI, its ground truth, and the folder that it is drawn into."""
 
 import hashlib
 import importlib.metadata
@@ -14,18 +14,13 @@ from cloze.sample.grammar import Panel, facts
 logger = logging.getLogger(__name__)
 
 SCHEME = "sample"
-# What decides a byte of the world, or a word about it.
-_SOURCES = (
-    *("vocabulary", "grammar", "books", "telling", "world"),
-    *("files", "drawing", "figures", "lettering", "pen", "props", "scenery"),
-)
 
 
 def world_digest() -> str:
-    """Twelve hex digits that change whenever what makes the world does: its sources, or Pillow."""
+    """Twelve hex digits that change whenever what makes the world does: the sources in this folder, or Pillow."""
     digest = hashlib.sha256(importlib.metadata.version("pillow").encode())
-    for name in _SOURCES:
-        digest.update((Path(__file__).with_name(f"{name}.py")).read_bytes())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(f"{source.name}\0".encode() + source.read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -72,7 +67,7 @@ def fact_rows(panels: dict[str, Panel]) -> list[dict[str, str]]:
 
 
 def sample_folder(cache: Path, seed: int) -> Path:
-    """The folder of the world drawn from this seed by this code; it is drawn into the cache when absent (half a minute).
+    """The folder of the world drawn from this seed by this code, drawn into the cache when absent (half a minute).
 
     Two processes may draw at once: each draws a folder of its own, and the first to finish gives it its name.
     """
