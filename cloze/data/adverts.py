@@ -59,7 +59,7 @@ V2_KINDS = {
         r"\bBOX\s+NO\s?\.",
         r"\bDEPT\s?\.",
         r"\b(?:NEW\s+YORK|CHICAGO|NEWARK)\s?,\s?(?:N\s?\.\s?Y|ILL|N\s?\.\s?J)\b",
-        r"\bNAME\b.{0,60}\bADDRESS\b.{0,60}\bCITY\b",
+        r"\bNAME\s(?:.{0,60}\s)?ADDRESS\s(?:.{0,60}\s)?CITY\b",
     ),
     "product": (
         r"\bBODY[\s-]?BUILDING\b",

@@ -16,6 +16,5 @@ def connect(spill: Path) -> "DuckDBPyConnection":
         "autoload_known_extensions": False,
         "memory_limit": "2GiB",
         "temp_directory": str(spill / "duckdb"),
-        "preserve_insertion_order": False,  # whatever is written is sorted explicitly
     }
     return duckdb.connect(config=settings)

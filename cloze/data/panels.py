@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cloze.data.adverts import ADS_FILE, read_ad_pages
 from cloze.data.comics import PICTURE_FOLDERS, SAMPLE, ComicFiles, draw_sample, find_comics
@@ -78,11 +78,11 @@ def ingest(settings: IngestSettings, workspace: Workspace) -> dict[str, float]:
             comics = find_comics(
                 settings.comics, settings.ocr, settings.ads, Path(scratch), need_pictures=need_pictures
             )
-        read_lettering(database, comics.ocr)
-        _place_pictures(database, comics, settings.pictures)
+        lettering = read_lettering(database, comics.ocr)
+        _place_pictures(database, lettering, comics, settings.pictures)
         _place_ads(database, comics.ads)
-        panels = database.sql(_PANELS).to_arrow_table().cast(PANELS)
-        unusable = database.execute(_UNUSABLE).fetchall()
+        placed = database.sql(_PLACED).to_arrow_table()
+    panels, unusable = _panels(placed, lettering), _unusable(placed)
     if not panels.num_rows:
         raise DataError(comics.ocr, "holds no rows, and there is no picture beside it", "a panel a row was expected")
     write_table(with_images(panels, comics.images.uri), workspace.out / "panels.parquet")
@@ -101,49 +101,44 @@ _PICTURES = r"""
     )
     where ids.book <> ''
 """
-_PANELS = f"""
-    select
-        {_ID} as panel_id, book, page, panel,
-        case when problem is null then image end as image,
-        text, bubbles, page < 1 as is_cover, ad_pages.book is not null as is_ad
-    from placed
-    left join problems on problems.name = placed.image
-    left join ad_pages using (book, page)
-    order by book, page, panel
+_BY_PANEL = f"""
+    create table joined as
+    select lettering.* replace (pictures.name as image)
+    from lettering left join pictures on pictures.name = {_EXPECTED}
+"""  # noqa: S608
+_BY_BOX = """
+    create table joined as
+    select book, page, panel, row, name as image
+    from lettering
+    full join (select book, page, panel, min(name) as name from pictures group by all) using (book, page, panel)
 """
-_UNUSABLE = f"""
-    select {_ID}, coalesce(image, ''), case when image is null then '{PROBLEMS[0]}' else problem end as what
-    from placed left join problems on problems.name = placed.image
-    where what is not null
+_PLACED = f"""
+    select
+        {_ID} as panel_id, book, page, panel, row, image, page < 1 as is_cover, ad_pages.book is not null as is_ad,
+        if(image is null, '{PROBLEMS[0]}', problem) as problem
+    from joined
+    left join problems on problems.name = joined.image
+    left join ad_pages using (book, page)
     order by book, page, panel
 """  # noqa: S608
 
 
-def _place_pictures(database: "DuckDBPyConnection", comics: ComicFiles, check: str) -> None:
-    """Make the tables `placed` (each panel with the name of its picture, if there) and `problems` (name, problem).
+def _place_pictures(database: "DuckDBPyConnection", lettering: pa.Table, comics: ComicFiles, check: str) -> None:
+    """Make the tables `joined` (each panel, its row in `lettering`, its picture if there) and `problems`.
 
     An OCR table by box does not name panels without text, so each picture is a panel there. One by panel names all
     that were read: other pictures are of panels that nobody has read, not of panels that say nothing.
     """
     names = sorted(comics.images.listing()) if check != "assumed" else []
+    rows = pa.array(np.arange(lettering.num_rows))
+    database.register("lettering", lettering.select(["book", "page", "panel", "image"]).append_column("row", rows))
     database.register("listing", pa.table({"name": pa.array(names, pa.string())}))
     database.execute(_PICTURES)
     if check == "assumed":
-        database.execute(f"create table placed as select * replace ({_EXPECTED} as image) from lettering")
-    elif is_panel_level(comics.ocr):
-        database.execute(f"""
-            create table placed as
-            select lettering.* replace (pictures.name as image)
-            from lettering left join pictures on pictures.name = {_EXPECTED}
-        """)
+        database.execute(f"create table joined as select * replace ({_EXPECTED} as image) from lettering")  # noqa: S608
     else:
-        database.execute("""
-            create table placed as
-            select book, page, panel, coalesce(text, '') as text, coalesce(bubbles, []) as bubbles, name as image
-            from lettering
-            full join (select book, page, panel, min(name) as name from pictures group by all) using (book, page, panel)
-        """)
-    used = [name for (name,) in database.execute("select image from placed where image is not null").fetchall()]
+        database.execute(_BY_PANEL if is_panel_level(comics.ocr) else _BY_BOX)
+    used = [name for (name,) in database.sql("select distinct image from joined where image is not null").fetchall()]
     problems = find_problems(comics.images, sorted(used), check)
     found = {"name": pa.array(problems, pa.string()), "problem": pa.array(problems.values(), pa.string())}
     database.register("found", pa.table(found))
@@ -158,14 +153,35 @@ def _place_ads(database: "DuckDBPyConnection", ads: Path | None) -> None:
     database.execute("create table ad_pages as select distinct book, page from ads")
 
 
-def _write_unusable(rows: list[tuple[str, str, str]], path: Path) -> None:
+def _panels(placed: pa.Table, lettering: pa.Table) -> pa.Table:
+    """The table `panels`; where a panel has no row in `lettering`, it says nothing."""
+    import pyarrow.compute as pc
+
+    silent = pa.table({"text": [""], "bubbles": pa.array([[]], PANELS.field("bubbles").type)})
+    said = pa.concat_tables([lettering.select(["text", "bubbles"]), silent])
+    said = said.take(pc.fill_null(placed["row"], lettering.num_rows))
+    columns = {name: placed[name] for name in PANELS.names if name in placed.column_names}
+    columns |= {"image": pc.if_else(placed["problem"].is_null(), placed["image"], None)}
+    columns |= {"text": said["text"], "bubbles": said["bubbles"]}
+    return pa.table([columns[name] for name in PANELS.names], names=PANELS.names).cast(PANELS)
+
+
+def _unusable(placed: pa.Table) -> list[dict[str, str | None]]:
+    return placed.select(["panel_id", "image", "problem"]).filter(placed["problem"].is_valid()).to_pylist()
+
+
+def _write_unusable(rows: list[dict[str, str | None]], path: Path) -> None:
     if rows:
         with path.open("w", encoding="utf-8", newline="") as stream:
-            csv.writer(stream, lineterminator="\n").writerows([("panel_id", "picture", "problem"), *rows])
+            writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
 
 
-def _counts(panels: pa.Table, unusable: list[tuple[str, str, str]]) -> dict[str, float]:
-    problems = Counter(problem for _, _, problem in unusable)
+def _counts(panels: pa.Table, unusable: list[dict[str, str | None]]) -> dict[str, float]:
+    import pyarrow.compute as pc
+
+    problems = Counter(row["problem"] for row in unusable)
     return {
         "panels": panels.num_rows,
         "books": pc.count_distinct(panels["book"]).as_py(),

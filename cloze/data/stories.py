@@ -127,10 +127,108 @@ def story_numbers(rules: str, pages: Pages, texts: pa.Array, spoken: pa.Array) -
     first = pages.starts
     if rules == "v1":
         begins = v1_begins(texts.take(pa.array(first)), spoken.take(pa.array(first)))
-        boundaries = v1_boundaries(pages, begins, v1_ends(pages, spoken))
+        boundaries = v1_boundaries(pages, begins, v1_ends(pages, texts, spoken))
     else:
         boundaries = v2_boundaries(pages, v2_begins(pages, spoken), v2_ends(pages, spoken))
     story = np.cumsum(boundaries)
     book_starts = np.flatnonzero(np.diff(pages.books, prepend=-1))
     n_pages = np.diff(book_starts, append=len(story))
     return (story - np.repeat(story[book_starts], n_pages)).astype(np.int32)
+
+
+def v1_begins(texts: pa.Array, spoken: pa.Array) -> np.ndarray:
+    """Whether the first panel of a page is a title: a pattern, or 2 to 6 words mostly in capitals.
+
+    Args:
+        texts: (n_pages,) lettering of first panels as it is.
+        spoken: (n_pages,) the same in capitals.
+    """
+    import pyarrow.compute as pc
+
+    n_words = pc.count_substring_regex(texts, pattern=f"[^{SPACE}]+").to_numpy()
+    n_upper = pc.count_substring_regex(texts, pattern=f"[{UPPER}]").to_numpy()
+    n_letters = pc.count_substring_regex(texts, pattern=r"\p{L}").to_numpy()
+    in_capitals = (n_letters > 0) & (4 * n_upper > 3 * n_letters)
+    return _mask(search(spoken, V1_TITLES)) | (n_words >= 2) & (n_words <= 6) & in_capitals
+
+
+def v1_ends(pages: Pages, texts: pa.Array, spoken: pa.Array) -> np.ndarray:
+    """Whether the lettering of a page, all panels together, holds an ending.
+
+    The original study's table had `nan` where a panel has no lettering, and joined that too.
+    """
+    import pyarrow.compute as pc
+
+    spoken = pc.if_else(pc.equal(texts, ""), "NAN", spoken)
+    found = np.zeros(len(pages.books), bool)
+    step = 1 << 16  # Arrow joins at most 2 GiB of text at once
+    for start in range(0, len(found), step):
+        here = slice(start, start + step)
+        offsets = np.append(pages.starts[here], pages.starts[here][-1] + pages.n_panels[here][-1])
+        panels = spoken.slice(offsets[0], offsets[-1] - offsets[0])
+        lists = pa.ListArray.from_arrays(pa.array(offsets - offsets[0], pa.int32()), panels)
+        found[here] = _mask(search(pc.binary_join(lists, " "), V1_ENDINGS))
+    return found
+
+
+def v1_boundaries(pages: Pages, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Which pages begin a story, as the original study went through them.
+
+    Whether a page begins a story depends on where the last one began, so pages are taken in turn: the second page of
+    all books at once, then the third of all that have one, and so on.
+
+    Args:
+        pages: of all books.
+        begins: (n_pages,) whether the first panel looks like a title.
+        ends: (n_pages,) whether the page holds an ending.
+
+    Returns:
+        (n_pages,) booleans.
+    """
+    first = np.flatnonzero(np.diff(pages.books, prepend=-1))
+    n_pages = np.diff(first, append=len(pages.books))
+    boundaries = np.zeros(len(pages.books), bool)
+    boundaries[first] = True
+    last_boundary = pages.numbers[first]
+    is_pending = np.zeros(len(first), bool)  # the page before held an ending that was noted
+    for turn in range(1, int(n_pages.max(initial=0))):
+        books = np.flatnonzero(n_pages > turn)
+        here = first[books] + turn
+        number = pages.numbers[here]
+        gap = number - pages.numbers[here - 1] > 1
+        after_end = ~gap & is_pending[books]
+        title = ~gap & ~after_end & begins[here] & (number - last_boundary[books] > 2)
+        boundaries[here] = gap | after_end | title
+        is_pending[books] = ~gap & ~after_end & ends[here]  # other pages' endings went unnoticed
+        last_boundary[books] = np.where(boundaries[here], number, last_boundary[books])
+    return boundaries
+
+
+def v2_begins(pages: Pages, spoken: pa.Array) -> np.ndarray:
+    """Whether a page opens with credits, the words of a title, or a short line on a splash."""
+    import pyarrow.compute as pc
+
+    first = spoken.take(pa.array(pages.starts))
+    n_words = pc.count_substring_regex(first, pattern=f"[^{SPACE}]+").to_numpy()
+    is_short = (n_words >= 2) & (n_words <= 6) & ~_mask(search(first, V2_TALK))
+    return _mask(search(first, V2_TITLES)) | is_short & (pages.n_panels <= V2_SPLASH_PANELS)
+
+
+def v2_ends(pages: Pages, spoken: pa.Array) -> np.ndarray:
+    """Whether the last lettering of a page is an ending."""
+    import pyarrow.compute as pc
+
+    lettered = np.where(_mask(pc.not_equal(spoken, "")), np.arange(len(spoken)), 0)
+    last = spoken.take(pa.array(np.maximum(np.maximum.reduceat(lettered, pages.starts), pages.starts)))
+    return _mask(search(last, V2_ENDINGS)) & ~_mask(search(last, V2_NO_ENDING))
+
+
+def v2_boundaries(pages: Pages, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Which pages begin a story: the first of a book, after a gap or an ending, or with a title."""
+    is_first = np.diff(pages.books, prepend=-1) != 0
+    gap = np.diff(pages.numbers, prepend=0) > 1
+    return is_first | gap | np.append(False, ends[:-1]) | begins
+
+
+def _mask(found: pa.Array) -> np.ndarray:
+    return found.to_numpy(zero_copy_only=False)

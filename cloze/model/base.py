@@ -59,7 +59,7 @@ class PictureProcessor(LlavaOnevisionProcessor):
         video_token: str = "<video>",  # noqa: S107
         vision_aspect_ratio: str = "anyres_max_9",
     ) -> None:
-        super().__init__(
+        super().__init__(  # type: ignore[no-untyped-call]
             image_processor,
             tokenizer,
             None,
@@ -139,7 +139,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _load(place: str | Path, precision: str) -> tuple[Any, Chat]:
-    model = LlavaOnevisionForConditionalGeneration.from_pretrained(
+    model: Any = LlavaOnevisionForConditionalGeneration.from_pretrained(
         place, dtype=DTYPES[precision], use_safetensors=True
     )
     return model.to(device()).eval().requires_grad_(False), Chat(PictureProcessor.load(place))

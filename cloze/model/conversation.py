@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloze.errors import DataError
-from cloze.labels.prompts import Part, Picture, model_prompt, one_line
+from cloze.labels.prompts import Part, Picture, model_prompt, one_line, prompt_digest
 
 BLIND = ("none", "images", "text", "order")
 IMAGE_LAYOUT = "multi"
@@ -91,7 +91,9 @@ class Chat:
         ids, supervised = self.tokens(conversation, open_turn=answer is None)
         return Example(sequence["sequence_id"], ids, supervised, tuple(panel["image"] for panel in panels))
 
-    def tokens(self, conversation: Sequence[Message], open_turn: bool = False) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+    def tokens(
+        self, conversation: Sequence[Message], open_turn: bool = False
+    ) -> tuple[tuple[int, ...], tuple[bool, ...]]:
         """Token ids of a conversation and which of them carry loss; `open_turn` lets the assistant begin to speak."""
         encoded = self.tokenizer.apply_chat_template(
             conversation,
@@ -141,6 +143,11 @@ class Chat:
         return "answer" if example.supervised[position] else "prompt"
 
 
+def conversation_digest() -> str:
+    """Twelve hex digits that change whenever the words or the form that the model is given do."""
+    return hashlib.sha256(f"{prompt_digest('pred')}{CHAT_TEMPLATE}{IMAGE_LAYOUT}".encode()).hexdigest()[:12]
+
+
 def to_messages(prompt: Sequence[Part], answer: str | None) -> list[Message]:
     """A prompt and, in training, its answer as the messages that chat templates take."""
     user = [{"type": "image"} if isinstance(part, Picture) else _words(part.text) for part in prompt]
@@ -160,7 +167,9 @@ def shown_panels(sequence: Sequence_, blind: str = "none") -> list[dict[str, Any
     for panel in sequence["context"]:
         if panel["image"] is None:
             where = f"sequence {sequence['sequence_id']}"
-            raise DataError(where, f"panel {panel['panel_id']} has no picture", "make sequences of panels that have one")
+            raise DataError(
+                where, f"panel {panel['panel_id']} has no picture", "make sequences of panels that have one"
+            )
     if blind == "text":
         return [panel | {"text": ""} for panel in panels]
     return _out_of_order(panels, sequence["sequence_id"]) if blind == "order" else panels

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from cloze.model.base import Base, device, pixels
 
@@ -70,6 +71,16 @@ class Features:
             self._bytes -= self._kept.popitem(last=False)[1].nbytes
 
 
+def as_pictures(features: torch.Tensor) -> dict[str, Any]:
+    """Features of pictures in the form that the model takes in place of pixels.
+
+    Args:
+        features: (n, tokens per picture, hidden size)
+    """
+    pooled: Any = list(features)
+    return {"image": BaseModelOutputWithPooling(pooler_output=pooled)}
+
+
 def picture_features(model: Any, values: torch.Tensor) -> torch.Tensor:
     """Run the vision tower and projector on pictures of one tile each.
 
@@ -85,4 +96,3 @@ def picture_features(model: Any, values: torch.Tensor) -> torch.Tensor:
     # A list of exactly one picture would be taken for tiles of it: say that there is one more.
     found = model.model.get_image_features(values, sizes, batch_num_images=[len(values) + 1])
     return torch.stack(list(found.pooler_output))
-

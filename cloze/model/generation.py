@@ -11,10 +11,9 @@ from typing import Any
 
 import torch
 from transformers import DynamicCache
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from cloze.model.conversation import Chat, Example
-from cloze.model.features import Features
+from cloze.model.features import Features, as_pictures
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,8 @@ def generate_batch(
     """Token ids of the answer to each prompt; one that ended holds `<|im_end|>` as its last."""
     ids, mask = _pad_left(examples, chat.pad_id)
     ids, mask = ids.to(model.device), mask.to(model.device)
-    pictures = BaseModelOutputWithPooling(pooler_output=list(features([n for e in examples for n in e.pictures])))
-    inputs = {"input_ids": ids, "mm_encoder_outputs": {"image": pictures}}
+    pictures = as_pictures(features([name for example in examples for name in example.pictures]))
+    inputs: dict[str, Any] = {"input_ids": ids, "mm_encoder_outputs": pictures}
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     cache = DynamicCache(config=model.config)
     outputs: list[list[int]] = [[] for _ in examples]

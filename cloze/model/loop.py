@@ -15,11 +15,10 @@ from typing import Any
 
 import torch
 from torch.nn import functional
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from cloze.model.batches import Batch, collate, epoch_order
 from cloze.model.conversation import Example
-from cloze.model.features import Features
+from cloze.model.features import Features, as_pictures
 
 logger = logging.getLogger(__name__)
 
@@ -114,9 +113,9 @@ def answer_loss(model: Any, batch: Batch, features: Features) -> torch.Tensor:
     """
     device = model.device
     ids, supervised = batch.ids.to(device), batch.supervised.to(device)
-    pictures = BaseModelOutputWithPooling(pooler_output=list(features(batch.pictures)))
+    pictures = as_pictures(features(batch.pictures))
     with torch.autocast(device.type, torch.bfloat16, enabled=model.dtype == torch.bfloat16):
-        found = model.model(ids, mm_encoder_outputs={"image": pictures}, use_cache=False)
+        found = model.model(ids, mm_encoder_outputs=pictures, use_cache=False)
         is_next = supervised[:, 1:]
         logits = model.lm_head(found.last_hidden_state[:, :-1][is_next])
     return functional.cross_entropy(logits.float(), ids[:, 1:][is_next], reduction="sum")

@@ -2,6 +2,7 @@
 
 import json
 import math
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from rouge_score.rouge_scorer import RougeScorer
 
-from cloze.scoring.metrics import METRICS, ROUGE, has_words, signatures, text_scores
+from cloze.scoring.metrics import METRICS, NLTK, ROUGE, has_words, signatures, text_scores
 
 WORDS = st.lists(
     st.sampled_from(["The", "cat's", "running", "RUNS", "!", "né", "3", "-", "flies", "ﬁre", "İ"]), max_size=9
@@ -50,6 +52,21 @@ def test_rouge_is_what_rouge_score_says(prediction, reference):
     for metric in ROUGE:
         expected = oracle[metric].fmeasure if has_words(reference) else math.nan
         np.testing.assert_array_equal(ours[metric], [expected])
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.one_of(st.text(), WORDS.map(" ".join)), st.one_of(st.text(), WORDS.map(" ".join)))
+@example("the the the the", "the")
+@example("a b c d e", "a b c d e")
+def test_bleu_is_what_nltk_says(prediction, reference):
+    smooth = SmoothingFunction().method1
+    oracle = sentence_bleu([reference.lower().split()], prediction.lower().split(), smoothing_function=smooth)
+    expected = oracle if has_words(reference) else math.nan
+    np.testing.assert_array_equal(text_scores([prediction], [reference])["bleu"], [expected])
+
+
+def test_the_nltk_that_bleu_was_compared_with_is_the_one_named():
+    assert version("nltk") == NLTK
 
 
 def test_an_empty_prediction_scores_0_and_an_empty_reference_nothing():

@@ -1,0 +1,1 @@
+"""One file per claim about speed; each prints the ratio and its spread."""

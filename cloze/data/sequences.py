@@ -1,0 +1,221 @@
+"""From panels to the table `sequences`: leave out covers and advertisements, find stories, cut windows, split books."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cloze.data.adverts import ad_panels
+from cloze.data.folds import official_split
+from cloze.data.patterns import capitals
+from cloze.data.reprints import reprint_groups
+from cloze.data.splits import SPLITS, parse_shares, split_books_v1, split_groups
+from cloze.data.stories import Pages, pages_of, story_numbers
+from cloze.errors import DataError, SettingsError
+from cloze.settings import setting, table_input
+from cloze.stage import Workspace
+from cloze.tables import SEQUENCES, images_uri, read_table, with_images, write_table
+
+RULES = ("v2", "v1")
+FOLDS = ("ours", "official")
+_CHUNK = 1 << 16  # sequences built at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceSettings:
+    """What a user may set when cutting panels into stories and these into sequences."""
+
+    panels: str = table_input("Table of panels.", made_by="ingest", artifact="panels.parquet")
+    context: int = setting("Panels shown before the target panel.", default=5)
+    min_story: int = setting("Panels that a story must have.", default=10)
+    split: str = setting("Shares of books for train, val and test.", default="0.70,0.15,0.15")
+    seed: int = setting("Seed of the split.", default=42)
+    folds: str = setting("ours: split by share. official: COMICS's published folds.", default="ours", choices=FOLDS)
+    rules: str = setting("How to clean: v2, or v1 as the original study did.", default="v2", choices=RULES)
+
+    def __post_init__(self) -> None:
+        for name in ("context", "min_story"):
+            if getattr(self, name) < 1:
+                raise SettingsError(name, getattr(self, name), "1 or more")
+        for name, words in (("folds", FOLDS), ("rules", RULES)):
+            if getattr(self, name) not in words:
+                raise SettingsError(name, getattr(self, name), f"one of {', '.join(words)}")
+        try:
+            parse_shares(self.split)
+        except ValueError:
+            raise SettingsError("split", self.split, "three shares that add up to 1, such as 0.70,0.15,0.15") from None
+
+
+def build_sequences(settings: SequenceSettings, workspace: Workspace) -> dict[str, float]:
+    """Cut panels into `sequences.parquet`, sorted by target panel; none crosses the boundary of a story.
+
+    Raises:
+        DataError: no panels table, a panel is there twice, or no sequence is left.
+    """
+    source = Path(settings.panels)
+    panels = read_panels(source)
+    stories, counts = find_stories(panels, settings.rules, settings.min_story)
+    targets, n_windows = windows(stories.starts, stories.has_image, settings.context)
+    counts |= {"windows": n_windows, "windows_without_picture": n_windows - len(targets), "sequences": len(targets)}
+    if not len(targets):
+        raise DataError(source, _why_none(counts), "see docs/cleaning.md; min_story and context can be smaller")
+    kept = panels.take(pa.array(stories.rows))
+    book = kept["book"].to_numpy()[targets]
+    if settings.rules == "v1":
+        groups = {b: b for b in np.unique(book).tolist()}
+    else:
+        groups = reprint_groups(kept, workspace.cache)
+    group = np.array([groups[b] for b in book.tolist()], np.int32)
+    split = _splits(settings, book, group)
+    sequences = _sequences(kept, stories.numbers, targets, settings.context, group, split)
+    write_table(with_images(sequences, images_uri(panels)), workspace.out / "sequences.parquet")
+    return counts | _split_counts(book, group, split)
+
+
+def read_panels(path: Path) -> pa.Table:
+    """Panels in the order of book, page and panel, without their bubbles.
+
+    Raises:
+        DataError: not a panels table, or the same panel twice.
+    """
+    columns = ["panel_id", "book", "page", "panel", "image", "text", "is_cover", "is_ad"]
+    panels = read_table(path, "panels", columns)
+    panels = panels.sort_by([(name, "ascending") for name in ("book", "page", "panel")]).combine_chunks()
+    ids = np.stack([panels[name].to_numpy() for name in ("book", "page", "panel")])
+    twice = np.flatnonzero((np.diff(ids) == 0).all(axis=0))
+    if len(twice):
+        raise DataError(path, f"panel {panels['panel_id'][int(twice[0])]} is there twice", "leave one of them out")
+    return panels
+
+
+class Stories(NamedTuple):
+    """The panels of all stories that are long enough.
+
+    Attributes:
+        rows: (n,) their rows in the table of panels.
+        numbers: (n,) int32, each one's story in its book; counted before short stories went, so some are missing.
+        starts: (n,) position, among these, of the first panel of each one's story.
+        has_image: (n,) whether its picture can be used.
+    """
+
+    rows: np.ndarray
+    numbers: np.ndarray
+    starts: np.ndarray
+    has_image: np.ndarray
+
+
+def find_stories(panels: pa.Table, rules: str, min_story: int) -> tuple[Stories, dict[str, float]]:
+    """Leave out covers, advertisements and short stories, and count what went."""
+    is_cover = panels["is_cover"].to_numpy()
+    inside = np.flatnonzero(~is_cover)
+    book, page, on_ad_page = (panels[name].to_numpy()[inside] for name in ("book", "page", "is_ad"))
+    texts = panels["text"].combine_chunks().take(pa.array(inside))
+    spoken = capitals(texts)
+    is_ad = ad_panels(rules, spoken, on_ad_page, _page_index(pages_of(book, page)))
+    left = np.flatnonzero(~is_ad)
+    pages = pages_of(book[left], page[left])
+    page_story = story_numbers(rules, pages, texts.take(pa.array(left)), spoken.take(pa.array(left)))
+    story = np.repeat(page_story, pages.n_panels)
+    is_new = (np.diff(book[left], prepend=-1) != 0) | (np.diff(story, prepend=-1) != 0)
+    starts = np.flatnonzero(is_new)
+    lengths = np.diff(starts, append=len(story))
+    is_long = np.repeat(lengths >= min_story, lengths)
+    kept_lengths = lengths[lengths >= min_story]
+    counts = {
+        "panels": panels.num_rows,
+        "covers_dropped": int(is_cover.sum()),
+        "ad_panels_dropped": int(is_ad.sum()),
+        "stories": len(starts),
+        "short_stories_dropped": len(starts) - len(kept_lengths),
+        "short_story_panels_dropped": int((~is_long).sum()),
+        "panels_kept": int(is_long.sum()),
+    }
+    rows = inside[left[is_long]]
+    first = np.repeat(np.cumsum(kept_lengths) - kept_lengths, kept_lengths)
+    return Stories(rows, story[is_long], first, _has_image(panels)[rows]), {name: float(n) for name, n in counts.items()}
+
+
+def windows(starts: np.ndarray, has_image: np.ndarray, context: int) -> tuple[np.ndarray, int]:
+    """Targets of all windows of `context` + 1 panels inside one story whose pictures are all there.
+
+    Args:
+        starts: (n,) position of the first panel of each panel's story.
+        has_image: (n,) whether a panel has a picture.
+        context: panels before the target.
+
+    Returns:
+        Positions of the targets, ascending, and how many windows there are with or without pictures.
+    """
+    position = np.arange(len(starts))
+    inside = position - starts >= context
+    pictures = np.append(0, np.cumsum(has_image))
+    complete = np.zeros(len(starts), bool)
+    complete[context:] = pictures[context + 1 :] - pictures[: -context - 1] == context + 1
+    return np.flatnonzero(inside & complete), int(inside.sum())
+
+
+def _page_index(pages: Pages) -> np.ndarray:
+    return np.repeat(np.arange(len(pages.starts)), pages.n_panels)
+
+
+def _has_image(panels: pa.Table) -> np.ndarray:
+    return panels["image"].is_valid().to_numpy()
+
+
+def _splits(settings: SequenceSettings, book: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """(n,) the split of each sequence."""
+    if settings.folds == "official":
+        return official_split(book)
+    shares = parse_shares(settings.split)
+    deal = split_books_v1 if settings.rules == "v1" else split_groups
+    side = deal(np.unique(group).tolist(), shares, settings.seed)
+    return np.array([side[g] for g in group.tolist()])
+
+
+def _sequences(
+    kept: pa.Table, numbers: np.ndarray, targets: np.ndarray, context: int, group: np.ndarray, split: np.ndarray
+) -> pa.Table:
+    """The table, a chunk of rows at a time: a text stands in it six times, and Arrow holds 2 GiB of text at most."""
+    fields = [kept[name].combine_chunks() for name in ("panel_id", "image", "text")]
+    panel = pa.StructArray.from_arrays(fields, fields=list(SEQUENCES.field("target").type))
+    chunks = []
+    for start in range(0, len(targets), _CHUNK):
+        rows = targets[start : start + _CHUNK]
+        here = slice(start, start + _CHUNK)
+        before = (rows[:, None] + np.arange(-context, 0)).ravel()
+        target = panel.take(pa.array(rows))
+        columns = [
+            target.field("panel_id"),
+            kept["book"].combine_chunks().take(pa.array(rows)),
+            pa.array(numbers[rows]),
+            pa.array(group[here]),
+            pa.array(split[here], pa.string()),
+            pa.ListArray.from_arrays(
+                pa.array(np.arange(len(rows) + 1) * context, pa.int32()),
+                panel.take(pa.array(before)),
+                type=SEQUENCES.field("context").type,
+            ),
+            target,
+        ]
+        chunks.append(pa.RecordBatch.from_arrays(columns, schema=SEQUENCES))
+    return pa.Table.from_batches(chunks)
+
+
+def _split_counts(book: np.ndarray, group: np.ndarray, split: np.ndarray) -> dict[str, float]:
+    counts: dict[str, float] = {"books": len(np.unique(book)), "groups": len(np.unique(group))}
+    for name in SPLITS:
+        counts[f"sequences_{name}"] = float((split == name).sum())
+        counts[f"books_{name}"] = float(len(np.unique(book[split == name])))
+    return counts
+
+
+def _why_none(counts: dict[str, float]) -> str:
+    return (
+        f"no sequence is left of {counts['panels']:,.0f} panels: {counts['covers_dropped']:,.0f} are of covers, "
+        f"{counts['ad_panels_dropped']:,.0f} of advertisements, {counts['short_story_panels_dropped']:,.0f} of "
+        f"{counts['short_stories_dropped']:,.0f} stories that are too short (of {counts['stories']:,.0f}); "
+        f"of {counts['windows']:,.0f} windows, {counts['windows_without_picture']:,.0f} lack a picture"
+    )

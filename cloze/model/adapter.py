@@ -1,0 +1,98 @@
+"""LoRA adapters: putting one into a base, saving it, and loading it onto the base it was trained on.
+
+An adapter is a folder: PEFT's `adapter_model.safetensors` and `adapter_config.json`, and `base.json`, which says
+what base it belongs to.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from safetensors.torch import save_file
+
+from cloze.errors import DataError, SettingsError
+from cloze.model.base import Base
+
+FILES = ("adapter_model.safetensors", "adapter_config.json", "base.json")
+
+
+def target_pattern(targets: Sequence[str], *, vision: bool) -> str:
+    """Pattern of the layers that get LoRA weights.
+
+    The vision tower has layers of the same names (`q_proj`, `k_proj`, `v_proj`), so a bare suffix adapts it by
+    accident; `vision` does so on purpose.
+    """
+    where = r".*\." if vision else r".*language_model\.layers\.\d+\..*\."
+    return f"{where}({'|'.join(targets)})"
+
+
+def add_adapter(base: Base, config: LoraConfig) -> Any:
+    """Put fresh LoRA layers into the base; only they require a gradient.
+
+    Returns:
+        The PEFT model; the base's own model now has the layers inside.
+
+    Raises:
+        SettingsError: no layer matches.
+    """
+    try:
+        return get_peft_model(base.model, config)
+    except ValueError as error:
+        raise SettingsError("targets", str(config.target_modules), f"names of linear layers ({error})") from error
+
+
+def save_adapter(model: Any, folder: Path, base: Base) -> None:
+    """Write the adapter of a PEFT model, and nothing of the base, into a new folder."""
+    folder.mkdir()
+    weights = {name: tensor.contiguous().cpu() for name, tensor in get_peft_model_state_dict(model).items()}
+    save_file(weights, folder / FILES[0], metadata={"format": "pt"})
+    config = model.peft_config["default"]
+    config.base_model_name_or_path = base.name  # never a path of the machine that trained it
+    config.inference_mode = True
+    config.save_pretrained(folder)
+    (folder / FILES[2]).write_text(json.dumps({"base": base.name, "digest": base.digest}, indent=2) + "\n")
+
+
+def adapter_base(folder: Path) -> str:
+    """Name of the base that an adapter was trained on.
+
+    Raises:
+        DataError: the folder is no adapter of ours.
+    """
+    return str(_origin(folder)["base"])
+
+
+def load_adapter(base: Base, folder: Path) -> Any:
+    """Put a trained adapter into the base.
+
+    In fp32 it is merged into the weights, which is exact and faster; in bf16 merging would round them, so it stays
+    beside them.
+
+    Returns:
+        The model that has it, to use instead of the base's.
+
+    Raises:
+        DataError: the folder is no adapter of ours, or it was trained on another base.
+    """
+    origin = _origin(folder)
+    if origin["digest"] != base.digest:
+        raise DataError(
+            folder,
+            f"trained on base {origin['base']} ({origin['digest'][:20]}), not on {base.name} ({base.digest[:20]})",
+            "leave `base` empty to use the adapter's own, or fine-tune again",
+        )
+    adapted = PeftModel.from_pretrained(base.model, str(folder))
+    model = adapted.merge_and_unload() if str(base.model.dtype) == "torch.float32" else adapted.get_base_model()
+    return model.eval().requires_grad_(False)
+
+
+def _origin(folder: Path) -> dict[str, str]:
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise DataError(
+                folder, f"no {name}; an adapter folder was expected", "`mlflow run . -e finetune` makes one"
+            )
+    origin: dict[str, str] = json.loads((folder / "base.json").read_text())
+    return origin

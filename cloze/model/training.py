@@ -1,0 +1,287 @@
+"""Fine-tuning: an adapter for a base, trained on the labels of one paradigm."""
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloze.errors import DataError, SettingsError
+from cloze.labels.prompts import PARADIGMS
+from cloze.settings import setting, table_input
+from cloze.stage import Workspace
+
+if TYPE_CHECKING:
+    from cloze.model.base import Base
+    from cloze.model.conversation import Example
+    from cloze.model.features import Features
+    from cloze.model.loop import Schedule, Step
+
+logger = logging.getLogger(__name__)
+
+PRECISIONS = ("fp32", "bf16")
+OPTIMIZERS = ("adamw",)
+_VAL_EXAMPLES = 32
+_VAL_TIMES = 5
+_LOGGED_TIMES = 100
+# The reported loss is the mean of so large a last part of the steps: one step is noise, an epoch's mean is history.
+_FINAL_SHARE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneSettings:
+    """What a user may set when an adapter is trained."""
+
+    sequences: str = table_input(
+        "Sequences, a Parquet file.", made_by="sequences", artifact="sequences.parquet", inherited=True
+    )
+    labels: str = table_input(
+        "Labels to train on, a Parquet file.",
+        made_by="label",
+        artifact="labels.parquet",
+        passes=("sequences", "paradigm"),
+    )
+    paradigm: str = setting("Paradigm of the labels.", default="pred", choices=PARADIGMS)
+    base: str = setting("Model to adapt: sample, a folder, or an id on the Hugging Face hub.", default="sample")
+    examples: int = setting("Train on so many sequences, drawn over all books; 0 is all of them.", default=0)
+    epochs: float = setting("Passes over the examples.", default=1.0)
+    lr: float = setting("Highest learning rate.", default=3e-3)
+    warmup: float = setting("Share of the steps in which the learning rate rises.", default=0.05)
+    rank: int = setting("Rank of the LoRA weights.", default=16)
+    alpha: int = setting("Scale of the LoRA weights, over their rank.", default=32)
+    dropout: float = setting("Dropout before the LoRA weights.", default=0.0)
+    targets: str = setting(
+        "Layers that get LoRA weights, by the ends of their names.",
+        default="q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
+    )
+    vision_lora: bool = setting("Adapt the vision tower's layers of these names, too.", default=False)
+    batch: int = setting("Examples in memory at once.", default=8)
+    accumulate: int = setting("Batches per step of the optimizer.", default=1)
+    precision: str = setting("Numbers of weights and arithmetic.", default="fp32", choices=PRECISIONS)
+    optimizer: str = setting("Optimizer.", default="adamw", choices=OPTIMIZERS)
+    seed: int = setting("Decides which examples are drawn, their order and the first LoRA weights.", default=42)
+    threads: int = setting("Processor threads.", default=1)
+
+    def __post_init__(self) -> None:
+        words = {"paradigm": PARADIGMS, "precision": PRECISIONS, "optimizer": OPTIMIZERS}
+        for name, allowed in words.items():
+            if getattr(self, name) not in allowed:
+                raise SettingsError(name, getattr(self, name), f"one of {', '.join(allowed)}")
+        for name in ("rank", "alpha", "batch", "accumulate", "threads"):
+            if getattr(self, name) < 1:
+                raise SettingsError(name, getattr(self, name), "1 or more")
+        for name in ("epochs", "lr"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(name, getattr(self, name), "more than 0")
+        for name in ("warmup", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingsError(name, getattr(self, name), "0 or more and less than 1")
+        if self.examples < 0:
+            raise SettingsError("examples", self.examples, "0 or more")
+        if not all(self.target_names):
+            raise SettingsError("targets", self.targets, "names separated by commas, such as q_proj,v_proj")
+
+    @property
+    def target_names(self) -> list[str]:
+        """The names in `targets`."""
+        return [name.strip() for name in self.targets.split(",")]
+
+
+def finetune(settings: FinetuneSettings, workspace: Workspace) -> dict[str, float]:
+    """Train an adapter and leave it in `adapter/`, with one prompt as the model sees it and the examples used.
+
+    Raises:
+        DataError: nothing to train on, or an example that is not what it must be (`cloze.model.masking`).
+    """
+    import torch
+
+    from cloze.data.images import open_images
+    from cloze.model.adapter import save_adapter
+    from cloze.model.base import load_base
+    from cloze.model.features import Features
+    from cloze.tables import images_uri, read_table
+
+    torch.set_num_threads(settings.threads)
+    table = read_table(settings.sequences, "sequences")
+    labels = _labels(settings)
+    train, val, counts = _choose(table.to_pylist(), labels, settings)
+    base = load_base(settings.base, settings.precision)
+    examples = [base.chat.encode(row, labels[row["sequence_id"]]) for row in train]
+    counts |= _audit(examples, train, labels, base, settings)
+    _write_inputs(workspace.out, examples, train, base)
+
+    model = _with_lora(base, settings)
+    counts |= _census(model)
+    load = open_images(images_uri(table), workspace.cache).load
+    features = Features(base, load, is_frozen=not settings.vision_lora)
+    held_out = [base.chat.encode(row, labels[row["sequence_id"]]) for row in val]
+    counts |= _train(examples, held_out, base, features, _schedule(settings), workspace)
+    save_adapter(model, workspace.out / "adapter", base)
+    return counts
+
+
+def _labels(settings: FinetuneSettings) -> dict[str, str]:
+    """Text by sequence_id of the labels whose state is ok."""
+    from cloze.model.masking import audit_labels
+    from cloze.tables import read_table
+
+    rows = read_table(settings.labels, "labels", ["sequence_id", "paradigm", "state", "text"]).to_pylist()
+    audit_labels(rows, settings.paradigm)
+    return {row["sequence_id"]: row["text"] for row in rows if row["state"] == "ok"}
+
+
+def _choose(
+    rows: list[dict[str, Any]], labels: Mapping[str, str], settings: FinetuneSettings
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, float]]:
+    """Rows to train on, rows to validate on, and counts. Both are drawn over all books, never the first ones."""
+    splits = Counter(row["split"] for row in rows)
+    labelled = {
+        split: [row for row in rows if row["split"] == split and row["sequence_id"] in labels]
+        for split in ("train", "val")
+    }
+    train, val = (
+        _draw(labelled[split], n, settings.seed) for split, n in (("train", settings.examples), ("val", _VAL_EXAMPLES))
+    )
+    if not train:
+        found = f"{len(rows)} sequences, {splits['train']} of them in train, {len(labels)} labels that are ok"
+        raise DataError(settings.sequences, f"no train sequence with a label ({found})", "label these sequences")
+    if settings.examples > len(train):
+        raise SettingsError("examples", settings.examples, f"at most {len(train)}, the train sequences with a label")
+    counts: dict[str, float] = {
+        "examples": len(train),
+        "examples_val": len(val),
+        "books": len({row["book"] for row in train}),
+        "dropped_without_label": splits["train"] - len(labelled["train"]),
+    }
+    return train, val, counts
+
+
+def _draw(rows: list[dict[str, Any]], n: int, seed: int) -> list[dict[str, Any]]:
+    """So many of the rows, in their own order; all of them where n is 0."""
+    if n == 0 or n >= len(rows):
+        return rows
+    picked = random.Random(seed).sample(range(len(rows)), n)  # noqa: S311
+    return [rows[index] for index in sorted(picked)]
+
+
+def _audit(
+    examples: "list[Example]",
+    rows: list[dict[str, Any]],
+    labels: Mapping[str, str],
+    base: "Base",
+    settings: FinetuneSettings,
+) -> dict[str, float]:
+    """The gate: every example, and every batch of the first epoch."""
+    from cloze.model.batches import collate, epoch_order
+    from cloze.model.masking import audit_batch, audit_examples
+
+    count = audit_examples(examples, rows, [labels[row["sequence_id"]] for row in rows], base.chat)
+    for batch in epoch_order([len(example.ids) for example in examples], settings.batch, settings.seed, 0):
+        together = [examples[index] for index in batch]
+        audit_batch(collate(together, base.chat.pad_id), together, base.chat)
+    logger.info("%d examples, %.1f %% of %d tokens masked", len(examples), 100 * count.ratio, count.n_tokens)
+    return {"masking_ratio": count.ratio, "supervised_tokens": count.n_supervised, "tokens": count.n_tokens}
+
+
+def _write_inputs(out: Path, examples: "list[Example]", rows: list[dict[str, Any]], base: "Base") -> None:
+    import pyarrow as pa
+
+    from cloze.tables import write_table
+
+    shown = base.chat.show(examples[0])
+    (out / "prompt.txt").write_text(f"sequence {examples[0].sequence_id}; what carries loss stands in ⟦ ⟧\n\n{shown}")
+    used = [
+        {
+            "sequence_id": example.sequence_id,
+            "book": row["book"],
+            "tokens": len(example.ids),
+            "supervised_tokens": sum(example.supervised),
+        }
+        for example, row in zip(examples, rows, strict=True)
+    ]
+    write_table(pa.Table.from_pylist(used), out / "examples.parquet")
+
+
+def _with_lora(base: "Base", settings: FinetuneSettings) -> Any:
+    import torch
+    from peft import LoraConfig
+
+    from cloze.model.adapter import add_adapter, target_pattern
+
+    torch.manual_seed(settings.seed)
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=target_pattern(settings.target_names, vision=settings.vision_lora),
+    )
+    model = add_adapter(base, config)
+    model.train()
+    return model
+
+
+def _census(model: Any) -> dict[str, float]:
+    """Trainable parameters, in all and in the vision tower."""
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters() if parameter.requires_grad}
+    vision = sum(size for name, size in sizes.items() if "vision_tower" in name)
+    return {"trainable_parameters": sum(sizes.values()), "trainable_parameters_vision": vision}
+
+
+def _schedule(settings: FinetuneSettings) -> "Schedule":
+    from cloze.model.loop import Schedule
+
+    return Schedule(
+        epochs=settings.epochs,
+        batch=settings.batch,
+        accumulate=settings.accumulate,
+        lr=settings.lr,
+        warmup=settings.warmup,
+        seed=settings.seed,
+    )
+
+
+def _train(
+    examples: "list[Example]",
+    held_out: "list[Example]",
+    base: "Base",
+    features: "Features",
+    schedule: "Schedule",
+    workspace: Workspace,
+) -> dict[str, float]:
+    """Run the loop with its curves; returns what is left to say at the end."""
+    from tqdm import tqdm
+
+    from cloze.model.loop import mean_loss, train
+
+    n_steps = schedule.steps(len(examples))
+    every, val_every = -(-n_steps // _LOGGED_TIMES), -(-n_steps // _VAL_TIMES)
+    losses: list[float] = []
+    final: dict[str, float] = {"steps": n_steps}
+
+    def after_step(step: "Step") -> None:
+        losses.append(step.loss)
+        progress.update()
+        if step.number % every == 0 or step.number == n_steps:
+            _report(step, losses[-every:], workspace)
+        if held_out and (step.number % val_every == 0 or step.number == n_steps):
+            final["val/loss_final"] = mean_loss(base.model, held_out, features, schedule.batch, base.chat.pad_id)
+            workspace.log_metrics({"val/loss": final["val/loss_final"]}, step.number)
+
+    with tqdm(total=n_steps, unit="step", disable=None) as progress:  # None: shown on a terminal only
+        train(base.model, examples, features, schedule, after_step, base.chat.pad_id)
+    last = losses[-max(1, round(_FINAL_SHARE * n_steps)) :]
+    return final | {"train/loss_final": sum(last) / len(last)}
+
+
+def _report(step: "Step", losses: list[float], workspace: Workspace) -> None:
+    """Log one point of the curves; the loss is the mean since the last one."""
+    values = {
+        "train/loss": sum(losses) / len(losses),
+        "train/lr": step.lr,
+        "train/grad_norm": step.grad_norm,
+        "train/tokens_per_second": step.n_tokens / step.seconds,
+    }
+    workspace.log_metrics(values, step.number)
+    logger.info("step %d of %d: loss %.3f", step.number, step.n_steps, values["train/loss"])

@@ -1,0 +1,171 @@
+"""The report as a page: every section's contents, ready for the templates in `reports/`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloze.reporting.cells import Cell, Described, titles
+from cloze.reporting.evidence import Evidence, Usage, read_evidence, read_sequences, usage
+from cloze.reporting.figures import Difference, Training, differences, trainings
+from cloze.reporting.pictures import Gallery
+from cloze.reporting.score_tables import ChangeTable, ScoreTable, ablation, fact_table, score_tables, tuning_changes
+from cloze.reporting.strips import KINDS, Strip, choose, make_strips, ranks
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "reports"
+_MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Strips from one sequences table.
+
+    Attributes:
+        ranking: what the strips were ranked by; empty where nothing could be.
+        strips: by kind, with its title; only kinds that have strips.
+    """
+
+    ranking: str
+    strips: list[tuple[str, list[Strip]]]
+    gallery: Gallery
+
+    @property
+    def n_strips(self) -> int:
+        """How many strips there are of all kinds."""
+        return sum(len(strips) for _, strips in self.strips)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything on the page.
+
+    Attributes:
+        rows: title and cell of each run.
+        alike: titles of runs that judge the very same predictions.
+        scores: one table per text metric.
+        tuning: what fine-tuning changes.
+        facts: recall of facts; None where no run has any.
+        ablation: None where no run hid anything.
+        training: curves and figures of the adapters.
+        usage: by title what predicting took.
+        counts: by name one value per run, None where it was not counted.
+        fingerprint: in what the runs' fingerprints differ.
+        settings: in what their settings differ.
+        collections: strips, by sequences table.
+    """
+
+    tracking_uri: str
+    rows: list[tuple[str, Cell]]
+    alike: list[list[str]]
+    scores: list[ScoreTable]
+    tuning: ChangeTable
+    facts: ScoreTable | None
+    ablation: ScoreTable | None
+    training: Training
+    usage: list[tuple[str, Usage]]
+    counts: list[tuple[str, list[float | None]]]
+    fingerprint: Difference
+    settings: Difference
+    collections: list[Collection]
+
+
+def make_page(described: Described, n_strips: int, cache: Path) -> Page:
+    """Read what the cells' tables hold and work out every section."""
+    cells = described.cells
+    evidence = [read_evidence(cell) for cell in cells]
+    names = titles(cells)
+    return Page(
+        tracking_uri=described.tracking_uri,
+        rows=list(zip(names, cells, strict=True)),
+        alike=_alike(cells, names),
+        scores=score_tables(cells),
+        tuning=tuning_changes(evidence),
+        facts=fact_table(cells),
+        ablation=ablation(evidence),
+        training=trainings(cells),
+        usage=list(zip(names, map(usage, evidence), strict=True)),
+        counts=_counts(cells),
+        fingerprint=differences([cell.fingerprint for cell in cells]),
+        settings=differences([cell.settings for cell in cells]),
+        collections=_collections(evidence, n_strips, cache),
+    )
+
+
+def render(page: Page) -> str:
+    """The HTML of the page."""
+    return _environment().get_template("report.html.j2").render(page=page, cells=[cell for _, cell in page.rows])
+
+
+def _collections(evidence: Sequence[Evidence], n_strips: int, cache: Path) -> list[Collection]:
+    """One per sequences table, of the runs that saw everything, where there are any."""
+    seeing = [item for item in evidence if not item.cell.is_blind] or list(evidence)
+    by_table: dict[str, list[Evidence]] = {}
+    for item in seeing:
+        by_table.setdefault(str(item.cell.tables["sequences"]), []).append(item)
+    return [
+        _collection(path, items, n_strips, cache, f"picture-{number}-")
+        for number, (path, items) in enumerate(by_table.items())
+    ]
+
+
+def _collection(path: str, evidence: Sequence[Evidence], n_strips: int, cache: Path, prefix: str) -> Collection:
+    groups = {key: group for item in evidence for key, group in item.groups.items()}
+    ranking, ranked = ranks(evidence)
+    chosen = choose(ranked, groups, n_strips)
+    rows, uri = read_sequences(path, chosen)
+    gallery = Gallery(uri, cache, prefix)
+    strips = make_strips(evidence, gallery, rows, chosen, ranked)
+    by_kind = [(title, [strip for strip in strips if strip.kind == kind]) for kind, title in KINDS.items()]
+    return Collection(ranking, [(title, found) for title, found in by_kind if found], gallery)
+
+
+def _alike(cells: Sequence[Cell], names: Sequence[str]) -> list[list[str]]:
+    by_table: dict[str | None, list[str]] = {}
+    for name, cell in zip(names, cells, strict=True):
+        by_table.setdefault(cell.tables["predictions"], []).append(name)
+    return [alike for alike in by_table.values() if len(alike) > 1]
+
+
+def _counts(cells: Sequence[Cell]) -> list[tuple[str, list[float | None]]]:
+    """Counts of what was scored and what could not be, by name one value per cell."""
+    heads = ("n_predictions", "n_books", "empty_predictions", "missing_references/", "empty_references/")
+    names = {name for cell in cells for name in cell.metrics if name.startswith(heads)}
+    ordered = sorted(names, key=lambda name: ([name.startswith(head) for head in heads].index(True), name))
+    words = {name: name.removeprefix("n_").replace("_", " ").replace("/", ": ") for name in ordered}
+    return [(words[name], [cell.metrics.get(name) for cell in cells]) for name in ordered]
+
+
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"figure": figure, "signed": signed, "shown": shown}
+    return environment
+
+
+def figure(value: float | None) -> str:
+    """A score as text, `unknown` where there is none."""
+    return "unknown" if value is None else f"{value:.3f}".replace("-", _MINUS)
+
+
+def signed(value: float | None) -> str:
+    """A difference as text, with its sign."""
+    return "unknown" if value is None else f"{value:+.3f}".replace("-", _MINUS)
+
+
+def shown(value: str | float | None) -> str:
+    """A word as it is; a number of things whole, or with as many decimals as it needs to be told from 0."""
+    if value is None:
+        return "not recorded"
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if value == round(value) or abs(value) >= 1000 else f"{value:,.3g}"

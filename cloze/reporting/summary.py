@@ -1,0 +1,42 @@
+"""The 2x2 as plain text, for a terminal."""
+
+from collections.abc import Sequence
+
+from cloze.reporting.cells import Cell, titles
+from cloze.reporting.estimates import TEXT_METRICS, Estimate, estimate, own_reference
+
+_METRIC = "rougeL"
+_HEAD = f"{'score':>6} {'95 % interval':>15} {'floor':>17} {'lift':>7}"
+
+
+def two_by_two(cells: Sequence[Cell]) -> str:
+    """A table with one row a run: ROUGE-L against its own reference, and fact recall, never without their floors."""
+    names = titles(cells)
+    width = max(map(len, names))
+    blocks = [
+        _block(f"{TEXT_METRICS[_METRIC]} against the run's own reference", cells, names, width, _METRIC),
+        _block("recall of the facts of panel 6", cells, names, width, "recall"),
+    ]
+    note = "lift = score - best floor (in brackets). Rows of pred and descp have different references: compare lifts."
+    return "\n".join([*(block for block in blocks if block), note, ""])
+
+
+def _block(title: str, cells: Sequence[Cell], names: Sequence[str], width: int, metric: str) -> str:
+    references = ["facts" if metric == "recall" else own_reference(cell) for cell in cells]
+    found = [estimate(cell, reference, metric) for cell, reference in zip(cells, references, strict=True)]
+    if not any(found):
+        return ""
+    rows = [
+        f"{name:<{width}}  {_row(value)}" + (f"  {reference}" if metric != "recall" else "")
+        for name, value, reference in zip(names, found, references, strict=True)
+    ]
+    head = f"{'':<{width}}  {_HEAD}" + ("  reference" if metric != "recall" else "")
+    return "\n".join([title, head.rstrip(), *(row.rstrip() for row in rows), ""])
+
+
+def _row(value: Estimate | None) -> str:
+    if value is None:
+        return f"{'not measured':>{len(_HEAD)}}"
+    interval = "unknown" if value.low is None or value.high is None else f"[{value.low:.3f}, {value.high:.3f}]"
+    floor = f"{value.floor:.3f} ({value.floor_name})"
+    return f"{value.score:>6.3f} {interval:>15} {floor:>17} {value.lift:>+7.3f}"

@@ -1,0 +1,136 @@
+"""The report says what the runs' metrics say, on one page that runs nothing and asks for nothing."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from cloze.errors import SettingsError
+from cloze.reporting.cells import read_cells
+from cloze.reporting.report import ReportSettings
+from cloze.tables import table, write_table
+from tests.cloze.reporting.conftest import build
+from tests.cloze.reporting.study import RUNS, SCRIPT, write_study
+from tests.cloze.scoring.tiny import prediction, run
+
+
+def test_each_score_stands_with_its_interval_floor_and_lift(report, study):
+    metrics = read_cells(study).cells[2].metrics
+    rows = re.findall(r'<th scope="row">fine-tuned · pred</th>\s*(.*?)</tr>', report.html, re.DOTALL)
+    text = " ".join(re.sub(r"<[^>]+>", " ", rows[0]).split())
+    low, high = (f"{metrics[f'{end}/pred/rougeL']:.3f}" for end in ("ci_low", "ci_high"))
+    assert text.startswith(f"{metrics['eval/pred/rougeL']:.3f} [{low}, {high}] lift ")
+    assert f"floor {metrics['floor/foreign/pred/rougeL']:.3f} (foreign)" in text
+
+
+def test_text_of_others_is_never_markup(report):
+    assert report.html.count("&lt;script&gt;") >= 3  # lettering, a prediction, the name of a run
+    assert SCRIPT not in report.html
+    assert "<script" not in report.html
+    assert "<img" not in report.html
+
+
+def test_the_page_names_nothing_outside_itself(report):
+    targets = re.findall(r'(?:href|src|action|srcset|poster)="([^"]*)"', report.html)
+    assert targets
+    assert {target[:5] for target in targets if not target.startswith("#")} == {"data:"}
+    assert not re.search(r"@import|url\((?!#)", report.html)
+
+
+def test_each_picture_is_in_the_page_once(report):
+    data = re.findall(r'href="(data:[^"]+)"', report.html)
+    uses = re.findall(r'<use href="#picture-0-\d+"', report.html)
+    assert len(data) == len(set(re.findall(r'<image id="([^"]+)"', report.html))) == report.metrics["n_pictures"]
+    assert len(uses) > len(data)
+
+
+def test_pictures_that_are_missing_or_unreadable_are_said_to_be(report):
+    assert "no picture of this panel" in report.html
+    assert "picture cannot be read" in report.html
+    assert report.metrics["missing_pictures"] == 1
+
+
+def test_the_same_runs_make_the_same_bytes(report, study, tmp_path):
+    assert build(study, tmp_path).html == report.html
+    assert (tmp_path / "out" / "two_by_two.txt").read_text().startswith("ROUGE-L against")
+
+
+def test_rows_that_hold_the_same_predictions_are_said_to(report):
+    assert "The rows zero-shot · pred and zero-shot · descp hold the same predictions." in report.html
+
+
+def test_curves_are_drawn_once_for_an_adapter_that_several_runs_judge(report):
+    legend = re.findall(r">(fine-tuned [^<]*)</text>", report.html)
+    assert legend == ["fine-tuned · pred", "fine-tuned · descp"]
+
+
+def test_panel_6_is_hidden_until_asked(report):
+    strips = report.html.split('<article class="strip"')[1:]
+    assert len(strips) == report.metrics["n_strips"] == 24
+    for strip in strips:
+        before, after = strip.split("<summary>Show panel 6</summary>")
+        target = re.findall(r'data-sequence="([^"]+)"', strip)[0]
+        assert f'aria-label="panel {target}"' not in before
+        assert "The panel shows this" not in before
+        assert f'aria-label="panel {target}"' in after
+
+
+def test_one_run_of_real_comics_has_a_report_that_says_what_is_absent(tmp_path):
+    zero_shot = next(place for place in RUNS if place.condition == "zero-shot")
+    cells = write_study(tmp_path / "study", [zero_shot._replace(paradigm="auto")], books=1, is_real=True)
+    built = build(cells, tmp_path)
+    assert built.metrics["n_strips"] == 3
+    assert "Facts are known for the drawn sample only" in built.html
+    assert "no paradigm has both" in built.html
+    assert "No curves" in built.html
+    assert "interval unknown" in built.html  # one book
+    assert "zero-shot · no labels" in built.html
+
+
+def test_strips_can_be_left_out_and_pictures_can_be_gone(study, tmp_path):
+    assert build(study, tmp_path / "none", strips=0).metrics["n_strips"] == 0
+    cells = write_study(tmp_path / "study", RUNS[:1], books=2)
+    (tmp_path / "study" / "images").rename(tmp_path / "moved")
+    built = build(cells, tmp_path / "moved-report")
+    assert "No pictures: " in built.html
+    assert "no such folder" in built.html
+
+
+def test_real_strips_are_shown_with_the_text_of_the_model(real_data, tmp_path):
+    comics = real_data / "real_comics"
+    found = json.loads((comics / "golden_age_sequences.json").read_text())
+    rows = [_real_sequence(story) for story in found if story["comic_no"] != 54]
+    texts = [story["model_prediction"] for story in found if story["comic_no"] != 54]
+    sequences, predictions = tmp_path / "sequences.parquet", tmp_path / "predictions.parquet"
+    write_table(table("sequences", rows, str(comics / "images")), sequences)
+    named = [prediction(row["sequence_id"], text) for row, text in zip(rows, texts, strict=True)]
+    write_table(table("predictions", named), predictions)
+    tables = {"sequences": str(sequences), "predictions": str(predictions)}
+    metrics = run(tmp_path / "eval", **tables)
+    tables |= {"scores": str(tmp_path / "eval" / "out" / "scores.parquet")}
+    place = {"run_id": "0", "run_name": "real", "paradigm": "auto", "condition": "zero-shot", "blind": "none"}
+    cell = place | {"metrics": metrics, "curves": {}, "settings": {}, "fingerprint": {}, "tables": tables}
+    cells = tmp_path / "cells.json"
+    cells.write_text(json.dumps({"tracking_uri": "", "cells": [cell]}))
+    built = build(cells, tmp_path / "report")
+    assert built.metrics["n_strips"] == len(rows) > 0
+    assert built.metrics["n_pictures"] == 6 * len(rows)
+    assert built.metrics["missing_pictures"] == 0
+    assert texts[0][:40] in built.html
+
+
+def _real_sequence(story: dict[str, Any]) -> dict[str, Any]:
+    panels = [
+        {"panel_id": f"{b}/{p}_{n}", "image": f"{b}/{p}_{n}.jpg", "text": ""}
+        for b, p, n in [*story["context"], story["target"]]
+    ]
+    target = panels[-1] | {"text": story["target_text"]}
+    book = {"book": story["comic_no"], "story": 0, "group": story["comic_no"], "split": "test"}
+    return {"sequence_id": target["panel_id"], "context": panels[:-1], "target": target} | book
+
+
+@pytest.mark.parametrize("strips", [-1, 1001])
+def test_a_number_of_strips_out_of_range_is_refused(strips):
+    with pytest.raises(SettingsError, match="it must be from 0 to 1000"):
+        ReportSettings(strips=strips)
