@@ -69,7 +69,7 @@ def _cell(run: "Run", cache: Path) -> dict[str, Any]:
     return {
         "run_id": run.info.run_id,
         "run_name": run.info.run_name,
-        "paradigm": tags["cloze.paradigm"],
+        "paradigm": tags.get("cloze.paradigm", "none"),
         "condition": tags["cloze.condition"],
         "blind": predicted.data.params.get("cfg.blind", "none"),
         "metrics": run.data.metrics,

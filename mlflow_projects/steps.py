@@ -131,7 +131,7 @@ class Steps:
         settings = dataclasses.replace(settings, **{n: i.uri for n, i in found.items()})
         tags = _tags(settings, found)
         if getattr(settings, "paradigm", "") == "auto":
-            settings = dataclasses.replace(settings, paradigm=tags["cloze.paradigm"])
+            settings = dataclasses.replace(settings, paradigm=tags.get("cloze.paradigm", "auto"))
         return Resolved(step, settings, found, _merged_lineage(found), tags)
 
     def ensure(self, step: str, given: Mapping[str, str], name: str = "") -> "Run":
@@ -273,7 +273,9 @@ def _tags(settings: Settings, found: Mapping[str, Input]) -> dict[str, str]:
     if paradigm not in (None, "auto"):
         tags["cloze.paradigm"] = paradigm
     elif paradigm == "auto" or "adapter" in found:
-        tags["cloze.paradigm"] = inherited.get("cloze.paradigm", "pred")
+        wanted = inherited.get("cloze.paradigm", "pred")
+        if f"{wanted}_labels" not in names or f"{wanted}_labels" in found:  # real comics may have no labels at all
+            tags["cloze.paradigm"] = wanted
     if "adapter" in names:
         tags["cloze.condition"] = "fine-tuned" if "adapter" in found else inherited.get("cloze.condition", "zero-shot")
     return tags

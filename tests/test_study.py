@@ -71,7 +71,10 @@ def test_labels_that_can_be_foreseen_train_to_a_lower_loss(runs):
 
 def test_hiding_the_pictures_loses_what_only_pictures_show(runs):
     sighted, blind = (runs[name].data.metrics for name in ("eval_tuned_pred", "eval_tuned_pred_blind"))
-    lost = {seen: sighted[f"eval/facts/recall_{seen}"] - blind[f"eval/facts/recall_{seen}"] for seen in ("picture", "lettering")}
+    lost = {
+        seen: sighted[f"eval/facts/recall_{seen}"] - blind[f"eval/facts/recall_{seen}"]
+        for seen in ("picture", "lettering")
+    }
     assert lost["picture"] > PICTURE_MARGIN
     assert lost["picture"] > lost["lettering"]
 
@@ -90,7 +93,9 @@ def test_inputs_are_shown_with_digests_of_their_bytes(runs):
 
 def test_prompts_and_versions_are_kept(runs):
     assert "⟦" in artifact(runs["finetune_pred"], "prompt.txt").read_text("utf-8")
-    trained, predicted = (artifact(runs[name], "prompt.txt").read_text("utf-8") for name in ("finetune_pred", "tuned_pred"))
+    trained, predicted = (
+        artifact(runs[name], "prompt.txt").read_text("utf-8") for name in ("finetune_pred", "tuned_pred")
+    )
     assert trained.partition("Panel 1")[0] == predicted.partition("Panel 1")[0]
     assert json.loads(artifact(runs["tuned_pred"], "environment.json").read_text())["torch"].startswith("2.13.0")
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from cloze.data.patterns import search
+from cloze.data.runs import Pages, spread
 from cloze.errors import DataError
 
 ADS_FILE = "predadpages.txt"
@@ -76,25 +77,26 @@ V2_KINDS = {
 }
 
 
-def ad_panels(rules: str, texts: pa.Array, on_ad_page: np.ndarray, pages: np.ndarray) -> np.ndarray:
+def ad_panels(rules: str, spoken: pa.Array, on_ad_page: np.ndarray, pages: Pages) -> np.ndarray:
     """Which panels are left out as advertisements.
 
     Args:
         rules: `v1`: a panel with an ad phrase. `v2`: all panels of a listed page, and of a page with a panel whose
             phrases are of two kinds or more.
-        texts: (n,) lettering in capitals.
+        spoken: (n,) lettering in capitals.
         on_ad_page: (n,) whether the panel's page is listed.
-        pages: (n,) number of the panel's page, counted from 0 over all books.
+        pages: of these panels.
 
     Returns:
         (n,) booleans.
     """
     if rules == "v1":
-        return search(texts, map(re.escape, V1_PHRASES)).to_numpy(zero_copy_only=False)
-    n_kinds = sum(search(texts, kind).to_numpy(zero_copy_only=False).astype(np.int8) for kind in V2_KINDS.values())
-    n_pages = int(pages[-1]) + 1 if len(pages) else 0
-    is_ad_page = np.bincount(pages, weights=on_ad_page | (n_kinds >= 2), minlength=n_pages) > 0
-    return is_ad_page[pages]
+        return search(spoken, map(re.escape, V1_PHRASES)).to_numpy(zero_copy_only=False)
+    n_kinds = np.zeros(len(spoken), np.int8)
+    for kind in V2_KINDS.values():
+        n_kinds += search(spoken, kind).to_numpy(zero_copy_only=False)
+    is_ad = on_ad_page | (n_kinds >= 2)
+    return spread(np.logical_or.reduceat(is_ad, pages.starts), pages.starts, len(is_ad)) if len(is_ad) else is_ad
 
 
 def read_ad_pages(path: Path) -> list[tuple[int, int]]:

@@ -1,5 +1,7 @@
 """Runs of equal neighbours in sorted columns: the panels of a page, the pages of a book, the boxes of a panel."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow as pa
 
@@ -36,3 +38,30 @@ def join_texts(texts: pa.Array, counts: np.ndarray) -> pa.Array:
         lists = pa.ListArray.from_arrays(pa.array(here - here[0], pa.int32()), texts.slice(here[0], here[-1] - here[0]))
         joined.append(pc.binary_join(lists, " "))
     return pa.concat_arrays(joined)
+
+
+class Pages(NamedTuple):
+    """The pages of all books, sorted by book and page; each has a panel at least.
+
+    Attributes:
+        books: (n_pages,) int32.
+        numbers: (n_pages,) int32, the page's number in its book.
+        starts: (n_pages,) position of its first panel among all panels.
+        n_panels: (n_pages,) how many it has.
+    """
+
+    books: np.ndarray
+    numbers: np.ndarray
+    starts: np.ndarray
+    n_panels: np.ndarray
+
+
+def pages_of(books: np.ndarray, numbers: np.ndarray) -> Pages:
+    """The pages of panels sorted by book and page.
+
+    Args:
+        books: (n,) int32, book of each panel.
+        numbers: (n,) int32, page of each panel.
+    """
+    starts = run_starts(books, numbers)
+    return Pages(books[starts], numbers[starts], starts, run_lengths(starts, len(books)))

@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cloze.data.adverts import ad_panels
 from cloze.data.folds import official_split
 from cloze.data.patterns import capitals
 from cloze.data.reprints import reprint_groups
+from cloze.data.runs import pages_of, run_lengths, run_starts, spread
 from cloze.data.splits import SPLITS, parse_shares, split_books_v1, split_groups
-from cloze.data.stories import Pages, pages_of, story_numbers
+from cloze.data.stories import story_numbers
 from cloze.errors import DataError, SettingsError
 from cloze.settings import setting, table_input
 from cloze.stage import Workspace
@@ -84,8 +84,8 @@ def read_panels(path: Path) -> pa.Table:
     columns = ["panel_id", "book", "page", "panel", "image", "text", "is_cover", "is_ad"]
     panels = read_table(path, "panels", columns)
     panels = panels.sort_by([(name, "ascending") for name in ("book", "page", "panel")]).combine_chunks()
-    ids = np.stack([panels[name].to_numpy() for name in ("book", "page", "panel")])
-    twice = np.flatnonzero((np.diff(ids) == 0).all(axis=0))
+    starts = run_starts(*(panels[name].to_numpy() for name in ("book", "page", "panel")))
+    twice = starts[run_lengths(starts, panels.num_rows) > 1]
     if len(twice):
         raise DataError(path, f"panel {panels['panel_id'][int(twice[0])]} is there twice", "leave one of them out")
     return panels
@@ -114,28 +114,29 @@ def find_stories(panels: pa.Table, rules: str, min_story: int) -> tuple[Stories,
     book, page, on_ad_page = (panels[name].to_numpy()[inside] for name in ("book", "page", "is_ad"))
     texts = panels["text"].combine_chunks().take(pa.array(inside))
     spoken = capitals(texts)
-    is_ad = ad_panels(rules, spoken, on_ad_page, _page_index(pages_of(book, page)))
+    is_ad = ad_panels(rules, spoken, on_ad_page, pages_of(book, page))
     left = np.flatnonzero(~is_ad)
     pages = pages_of(book[left], page[left])
     page_story = story_numbers(rules, pages, texts.take(pa.array(left)), spoken.take(pa.array(left)))
-    story = np.repeat(page_story, pages.n_panels)
-    is_new = (np.diff(book[left], prepend=-1) != 0) | (np.diff(story, prepend=-1) != 0)
-    starts = np.flatnonzero(is_new)
-    lengths = np.diff(starts, append=len(story))
-    is_long = np.repeat(lengths >= min_story, lengths)
-    kept_lengths = lengths[lengths >= min_story]
+    story = spread(page_story, pages.starts, len(left))
+    starts = run_starts(book[left], story)
+    lengths = run_lengths(starts, len(left))
+    is_long = lengths >= min_story
+    kept = spread(is_long, starts, len(left))
     counts = {
         "panels": panels.num_rows,
-        "covers_dropped": int(is_cover.sum()),
-        "ad_panels_dropped": int(is_ad.sum()),
+        "covers_dropped": is_cover.sum(),
+        "ad_panels_dropped": is_ad.sum(),
         "stories": len(starts),
-        "short_stories_dropped": len(starts) - len(kept_lengths),
-        "short_story_panels_dropped": int((~is_long).sum()),
-        "panels_kept": int(is_long.sum()),
+        "short_stories_dropped": (~is_long).sum(),
+        "short_story_panels_dropped": (~kept).sum(),
+        "panels_kept": kept.sum(),
     }
-    rows = inside[left[is_long]]
+    rows = inside[left[kept]]
+    has_image = panels["image"].is_valid().to_numpy()[rows]
+    kept_lengths = lengths[is_long]
     first = np.repeat(np.cumsum(kept_lengths) - kept_lengths, kept_lengths)
-    return Stories(rows, story[is_long], first, _has_image(panels)[rows]), {name: float(n) for name, n in counts.items()}
+    return Stories(rows, story[kept], first, has_image), {name: float(n) for name, n in counts.items()}
 
 
 def windows(starts: np.ndarray, has_image: np.ndarray, context: int) -> tuple[np.ndarray, int]:
@@ -155,14 +156,6 @@ def windows(starts: np.ndarray, has_image: np.ndarray, context: int) -> tuple[np
     complete = np.zeros(len(starts), bool)
     complete[context:] = pictures[context + 1 :] - pictures[: -context - 1] == context + 1
     return np.flatnonzero(inside & complete), int(inside.sum())
-
-
-def _page_index(pages: Pages) -> np.ndarray:
-    return np.repeat(np.arange(len(pages.starts)), pages.n_panels)
-
-
-def _has_image(panels: pa.Table) -> np.ndarray:
-    return panels["image"].is_valid().to_numpy()
 
 
 def _splits(settings: SequenceSettings, book: np.ndarray, group: np.ndarray) -> np.ndarray:

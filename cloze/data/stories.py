@@ -4,12 +4,11 @@
 measurements).
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import pyarrow as pa
 
 from cloze.data.patterns import SPACE, UPPER, search
+from cloze.data.runs import Pages, join_texts, run_lengths, run_starts, spread
 
 # What the original study took for a title, an ending.
 V1_TITLES = (
@@ -84,34 +83,6 @@ V2_NO_ENDING = (
 )
 
 
-class Pages(NamedTuple):
-    """The pages of all books, sorted by book and page; each has a panel at least.
-
-    Attributes:
-        books: (n_pages,) int32.
-        numbers: (n_pages,) int32, the page's number in its book.
-        starts: (n_pages,) position of its first panel among all panels.
-        n_panels: (n_pages,) how many it has.
-    """
-
-    books: np.ndarray
-    numbers: np.ndarray
-    starts: np.ndarray
-    n_panels: np.ndarray
-
-
-def pages_of(books: np.ndarray, numbers: np.ndarray) -> Pages:
-    """The pages of panels sorted by book and page.
-
-    Args:
-        books: (n,) int32, book of each panel.
-        numbers: (n,) int32, page of each panel.
-    """
-    changes = (np.diff(books, prepend=-1) != 0) | (np.diff(numbers, prepend=-1) != 0)
-    starts = np.flatnonzero(changes)
-    return Pages(books[starts], numbers[starts], starts, np.diff(starts, append=len(books)))
-
-
 def story_numbers(rules: str, pages: Pages, texts: pa.Array, spoken: pa.Array) -> np.ndarray:
     """Number of each page's story in its book, from 0.
 
@@ -124,16 +95,15 @@ def story_numbers(rules: str, pages: Pages, texts: pa.Array, spoken: pa.Array) -
     Returns:
         (n_pages,) int32.
     """
-    first = pages.starts
     if rules == "v1":
-        begins = v1_begins(texts.take(pa.array(first)), spoken.take(pa.array(first)))
+        first_panel = pa.array(pages.starts)
+        begins = v1_begins(texts.take(first_panel), spoken.take(first_panel))
         boundaries = v1_boundaries(pages, begins, v1_ends(pages, texts, spoken))
     else:
         boundaries = v2_boundaries(pages, v2_begins(pages, spoken), v2_ends(pages, spoken))
     story = np.cumsum(boundaries)
-    book_starts = np.flatnonzero(np.diff(pages.books, prepend=-1))
-    n_pages = np.diff(book_starts, append=len(story))
-    return (story - np.repeat(story[book_starts], n_pages)).astype(np.int32)
+    first = run_starts(pages.books)
+    return (story - spread(story[first], first, len(story))).astype(np.int32)
 
 
 def v1_begins(texts: pa.Array, spoken: pa.Array) -> np.ndarray:
@@ -146,10 +116,13 @@ def v1_begins(texts: pa.Array, spoken: pa.Array) -> np.ndarray:
     import pyarrow.compute as pc
 
     n_words = pc.count_substring_regex(texts, pattern=f"[^{SPACE}]+").to_numpy()
-    n_upper = pc.count_substring_regex(texts, pattern=f"[{UPPER}]").to_numpy()
-    n_letters = pc.count_substring_regex(texts, pattern=r"\p{L}").to_numpy()
-    in_capitals = (n_letters > 0) & (4 * n_upper > 3 * n_letters)
-    return _mask(search(spoken, V1_TITLES)) | (n_words >= 2) & (n_words <= 6) & in_capitals
+    is_title = _mask(search(spoken, V1_TITLES))
+    short = np.flatnonzero((n_words >= 2) & (n_words <= 6))  # counting letters takes a while
+    n_upper, n_letters = (
+        pc.count_substring_regex(texts.take(pa.array(short)), pattern=f"[{kind}]").to_numpy() for kind in (UPPER, r"\p{L}")
+    )
+    is_title[short] |= (n_letters > 0) & (4 * n_upper > 3 * n_letters)
+    return is_title
 
 
 def v1_ends(pages: Pages, texts: pa.Array, spoken: pa.Array) -> np.ndarray:
@@ -160,15 +133,7 @@ def v1_ends(pages: Pages, texts: pa.Array, spoken: pa.Array) -> np.ndarray:
     import pyarrow.compute as pc
 
     spoken = pc.if_else(pc.equal(texts, ""), "NAN", spoken)
-    found = np.zeros(len(pages.books), bool)
-    step = 1 << 16  # Arrow joins at most 2 GiB of text at once
-    for start in range(0, len(found), step):
-        here = slice(start, start + step)
-        offsets = np.append(pages.starts[here], pages.starts[here][-1] + pages.n_panels[here][-1])
-        panels = spoken.slice(offsets[0], offsets[-1] - offsets[0])
-        lists = pa.ListArray.from_arrays(pa.array(offsets - offsets[0], pa.int32()), panels)
-        found[here] = _mask(search(pc.binary_join(lists, " "), V1_ENDINGS))
-    return found
+    return _mask(search(join_texts(spoken, pages.n_panels), V1_ENDINGS))
 
 
 def v1_boundaries(pages: Pages, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -185,8 +150,8 @@ def v1_boundaries(pages: Pages, begins: np.ndarray, ends: np.ndarray) -> np.ndar
     Returns:
         (n_pages,) booleans.
     """
-    first = np.flatnonzero(np.diff(pages.books, prepend=-1))
-    n_pages = np.diff(first, append=len(pages.books))
+    first = run_starts(pages.books)
+    n_pages = run_lengths(first, len(pages.books))
     boundaries = np.zeros(len(pages.books), bool)
     boundaries[first] = True
     last_boundary = pages.numbers[first]
@@ -225,10 +190,11 @@ def v2_ends(pages: Pages, spoken: pa.Array) -> np.ndarray:
 
 def v2_boundaries(pages: Pages, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Which pages begin a story: the first of a book, after a gap or an ending, or with a title."""
-    is_first = np.diff(pages.books, prepend=-1) != 0
-    gap = np.diff(pages.numbers, prepend=0) > 1
-    return is_first | gap | np.append(False, ends[:-1]) | begins
+    boundaries = begins.copy()
+    boundaries[1:] |= (np.diff(pages.numbers) > 1) | ends[:-1]
+    boundaries[run_starts(pages.books)] = True
+    return boundaries
 
 
 def _mask(found: pa.Array) -> np.ndarray:
-    return found.to_numpy(zero_copy_only=False)
+    return found.to_numpy(zero_copy_only=False).copy()  # Arrow's own cannot be changed

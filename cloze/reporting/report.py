@@ -14,7 +14,7 @@ class ReportSettings:
     """What a user may set when reporting evaluated runs."""
 
     runs: str = table_input(
-        "Evaluated runs, or a study that has some, comma-separated.", made_by="eval", artifact="cells.json", many=True
+        "Evaluated runs, or a study that has some, comma-separated.", made_by="main", artifact="cells.json", many=True
     )
     strips: int = setting("How many sequences to show with their panels and predictions.", default=16)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cloze.errors import SettingsError
-from cloze.settings import setting, table_input
+from cloze.settings import choices, setting, table_input
 from cloze.stage import Workspace
 
 PARADIGMS = ("pred", "descp")
@@ -65,6 +65,9 @@ class EvalSettings:
     resamples: int = setting("Bootstrap samples behind each interval.", default=10_000)
 
     def __post_init__(self) -> None:
+        for name in ("paradigm", "split", "blind"):
+            if getattr(self, name) not in choices(type(self), name):
+                raise SettingsError(name, getattr(self, name), f"one of {', '.join(choices(type(self), name))}")
         for name, least in (("examples", 0), ("seed", 0), ("resamples", 100)):
             if getattr(self, name) < least:
                 raise SettingsError(name, getattr(self, name), f"{least} or more")

@@ -25,7 +25,7 @@ class Column(NamedTuple):
 
 Columns = Mapping[Column, np.ndarray]
 
-N_SHOWN = 200  # examples in the table that MLflow's pages show
+N_SHOWN = 48  # examples in the table that MLflow's pages show
 _CHIEF = {"facts": "recall"}  # the metric shown beside an example; rougeL for texts
 
 

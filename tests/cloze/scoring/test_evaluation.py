@@ -157,7 +157,7 @@ def test_the_own_labels_of_a_paradigm_must_be_given(inputs, tmp_path):
         run(tmp_path, **inputs | {"pred_labels": "", "paradigm": "pred"})
 
 
-@pytest.mark.parametrize(("name", "value"), [("resamples", 99), ("examples", -1), ("seed", -1)])
+@pytest.mark.parametrize(("name", "value"), [("resamples", 99), ("examples", -1), ("seed", -1), ("blind", "sound")])
 def test_settings_out_of_range_are_refused(name, value):
-    with pytest.raises(SettingsError, match=f"{name} is {value}; it must be"):
+    with pytest.raises(SettingsError, match=f"{name} is {value!r}; it must be"):
         EvalSettings(**{name: value})
