@@ -41,7 +41,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # What MLflow calls a run that nobody named, such as bold-fox-123.
 _MADE_UP_NAME = re.compile(r"^[a-z]+-[a-z]+-\d+$")
 _DIGEST_LENGTH = 36  # MLflow refuses longer dataset digests
-_PACKAGES = ("mlflow", "torch", "transformers", "peft", "duckdb", "pyarrow", "pillow", "numpy", "nltk")
+_PACKAGES = ("mlflow", "torch", "transformers", "peft", "duckdb", "pyarrow", "pillow", "numpy", "rouge-score-rs")
 
 
 class Terminated(BaseException):
