@@ -78,7 +78,7 @@ def ingest(settings: IngestSettings, workspace: Workspace) -> dict[str, float]:
             comics = find_comics(
                 settings.comics, settings.ocr, settings.ads, Path(scratch), need_pictures=need_pictures
             )
-        lettering = read_lettering(database, comics.ocr)
+        lettering = read_lettering(comics.ocr)
         _place_pictures(database, lettering, comics, settings.pictures)
         _place_ads(database, comics.ads)
         placed = database.sql(_PLACED).to_arrow_table()

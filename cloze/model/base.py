@@ -21,6 +21,8 @@ from cloze.errors import DataError, MissingInputError
 from cloze.model.conversation import CHAT_TEMPLATE, Chat
 from cloze.tables import folder_digest
 
+DATA_FILES = ("../sample/weights/base",)  # steps that load a base run again where the miniature changed
+
 SAMPLE = "sample"
 SAMPLE_FOLDER = Path(__file__).parent.parent / "sample" / "weights" / "base"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

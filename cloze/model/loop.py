@@ -51,13 +51,6 @@ class Schedule:
         """Steps that show each example once; the last takes what is left."""
         return math.ceil(n_examples / (self.batch * self.accumulate))
 
-    def lr_at(self, step: int, n_steps: int) -> float:
-        """Learning rate of a step, counted from 0."""
-        n_warmup = round(self.warmup * n_steps)
-        if step < n_warmup:
-            return self.lr * (step + 1) / (n_warmup + 1)
-        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - n_warmup) / max(1, n_steps - n_warmup)))
-
 
 @dataclass(frozen=True)
 class Step:
@@ -90,7 +83,7 @@ def train(
     n_steps = schedule.steps(len(examples))
     for number, group in zip(range(n_steps), _groups(examples, schedule), strict=False):
         started = time.perf_counter()
-        lr = optimizer.param_groups[0]["lr"] = schedule.lr_at(number, n_steps)
+        lr = optimizer.param_groups[0]["lr"] = lr_at(number, n_steps, schedule.lr, schedule.warmup)
         batches = [collate(some, pad_id) for some in group]
         n_supervised = sum(int(batch.supervised.sum()) for batch in batches)
         total = 0.0
@@ -103,6 +96,14 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         n_tokens = sum(batch.n_tokens for batch in batches)
         after_step(Step(number + 1, n_steps, total, lr, grad_norm, n_tokens, time.perf_counter() - started))
+
+
+def lr_at(step: int, n_steps: int, highest: float, warmup: float) -> float:
+    """Learning rate of a step, counted from 0: up in a line for a share `warmup` of all steps, down by a cosine."""
+    n_warmup = round(warmup * n_steps)
+    if step < n_warmup:
+        return highest * (step + 1) / (n_warmup + 1)
+    return highest * 0.5 * (1 + math.cos(math.pi * (step - n_warmup) / (n_steps - n_warmup)))
 
 
 def answer_loss(model: Any, batch: Batch, features: Features) -> torch.Tensor:

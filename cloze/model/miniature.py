@@ -1,6 +1,7 @@
 """The shape of the sample base: LLaVA-OneVision's own classes, small, with its own vocabulary."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -76,3 +77,12 @@ def make_model(processor: Any, seed: int, width: int = 192, layers: int = 4) -> 
     )
     torch.manual_seed(seed)
     return LlavaOnevisionForConditionalGeneration(config)
+
+
+def save_base(model: LlavaOnevisionForConditionalGeneration, processor: PictureProcessor, folder: Path) -> None:
+    """Write a base as the hub lays one out: weights in 16 bits, configuration, processor."""
+    model.to(torch.float16).save_pretrained(folder)  # type: ignore[arg-type]
+    processor.save_pretrained(folder)
+    for name in ("processor_config.json", "tokenizer_config.json"):
+        path = folder / name
+        path.write_text(path.read_text().replace("PictureProcessor", "LlavaOnevisionProcessor"))

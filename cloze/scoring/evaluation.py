@@ -53,7 +53,7 @@ class EvalSettings:
         "Adapter, where predictions have to be made; empty is zero-shot.", made_by="", artifact="adapter", optional=True
     )
     split: str = setting(
-        "Split to predict, where predictions have to be made.", default="test", choices=("train", "val", "test")
+        "Split to predict, where predictions have to be made.", default="test", choices=("train", "val", "test", "all")
     )
     examples: int = setting("How many examples to predict, where predictions have to be made; 0 is all.", default=0)
     blind: str = setting(

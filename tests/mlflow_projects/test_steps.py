@@ -82,8 +82,8 @@ def test_a_run_without_the_artifact_is_no_input(labelled, steps):
 
 
 def test_a_step_that_fails_stops_what_needs_it_and_says_why(steps):
-    with pytest.raises(StepFailedError, match=r"(?s)sequences failed.*min_story is 0"):
-        steps.ensure("sequences", {"min_story": "0"})
+    with pytest.raises(StepFailedError, match=r"(?s)sequences failed.*min_story and context can be smaller"):
+        steps.ensure("sequences", {"min_story": "1000"})
 
 
 def test_an_unknown_entry_point_is_refused(steps):
