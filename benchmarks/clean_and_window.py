@@ -3,10 +3,10 @@
     python -m benchmarks.clean_and_window                 # COMICS's size, then against the row-by-row method
     python -m benchmarks.clean_and_window --rounds 0      # COMICS's size only
 
-Comics are generated (lettering, no pictures): words of the frequencies that words have, titles, endings, advertisements,
-listed ad pages, missing pages, and reprinted books. The row-by-row method is the original study's: a data frame per
-book, a Python call per panel, a dict per window. Both cut the same panel-level table by rules v1, in turns in one
-process, and must find the same sequences.
+Comics are generated (lettering, no pictures): words as frequent as words are, titles, endings, advertisements, listed
+ad pages, missing pages, and reprinted books. The row-by-row method is the original study's: a data frame per book, a
+Python call per panel, a dict per window. Both cut the same panel-level table by rules v1, in turns in one process, and
+must find the same sequences.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,12 @@ def generate(folder: Path, n_panels: int, n_books: int, seed: int = 7) -> None:
     text = _with_lines(rng, _reprinted(book, _lettering(rng, n_panels)))
     ids = {"comic_no": book, "page_no": page, "panel_no": panel}
     (folder / "by_panel").mkdir()
-    more = {"img_path": [""] * n_panels, "agg_text": text, "bubble_count": [0] * n_panels, "bubbles_json": [""] * n_panels}
+    more = {
+        "img_path": [""] * n_panels,
+        "agg_text": text,
+        "bubble_count": [0] * n_panels,
+        "bubbles_json": [""] * n_panels,
+    }
     pa.csv.write_csv(pa.table(ids | more), folder / "by_panel" / "ocr.csv")
     pa.csv.write_csv(_boxes(ids, text), folder / "COMICS_ocr_file.csv")
     pages = np.unique(np.stack([book, page]), axis=1)
@@ -106,7 +112,11 @@ def _boxes(ids: Mapping[str, np.ndarray], text: pa.Array) -> pa.Table:
     parts = [pc.utf8_slice_codeunits(text, 0, 40), pc.utf8_slice_codeunits(text, 40)]
     halves = []
     for number, part in enumerate(parts):
-        columns: dict[str, Any] = {**ids, "textbox_no": np.full(len(text), number), "dialog_or_narration": [1] * len(text)}
+        columns: dict[str, Any] = {
+            **ids,
+            "textbox_no": np.full(len(text), number),
+            "dialog_or_narration": [1] * len(text),
+        }
         columns |= {"text": part, **{name: np.full(len(text), 10.0 * number) for name in ("x1", "y1", "x2", "y2")}}
         halves.append(pa.table(columns).filter(pc.or_(pc.not_equal(part, ""), number == 0)))
     order = [(name, "ascending") for name in ("comic_no", "page_no", "panel_no", "textbox_no")]
@@ -144,7 +154,11 @@ def by_rows(table: Path) -> list[str]:
 
 def _panel(row: "pd.Series[Any]") -> dict[str, str]:
     panel_id = f"{row['comic_no']}/{row['page_no']}_{row['panel_no']}"
-    return {"panel_id": panel_id, "image": f"{panel_id}.jpg", "text": "" if pd.isna(row["agg_text"]) else row["agg_text"]}
+    return {
+        "panel_id": panel_id,
+        "image": f"{panel_id}.jpg",
+        "text": "" if pd.isna(row["agg_text"]) else row["agg_text"],
+    }
 
 
 def _is_advert(text: object) -> bool:
@@ -163,7 +177,7 @@ def _stories(panels: pd.DataFrame) -> Iterator[pd.DataFrame]:
     pages = sorted(panels["page_no"].unique())
     boundaries = pages[:1]
     is_pending = False
-    for before, page in zip(pages, pages[1:], strict=False):
+    for before, page in pairwise(pages):
         here = panels[panels["page_no"] == page]
         if page - before > 1 or is_pending:
             boundaries.append(page)
@@ -193,7 +207,9 @@ def compare(comics: Path, rounds: int, scratch: Path) -> None:
         assert ours["sequence_id"].to_pylist() == targets, "the two ways disagree"
         ratios.append(rows_s / columns_s)
         print(f"  turn {turn + 1}: by rows {rows_s:.2f} s, by columns {columns_s:.2f} s, x{ratios[-1]:.1f}")
-    print(f"  same {len(targets):,} sequences; x{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})")
+    print(
+        f"  same {len(targets):,} sequences; x{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
+    )
 
 
 def full_size(comics: Path, scratch: Path, rules: str) -> None:
@@ -223,7 +239,10 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for size, panels, books in (("full", chosen.panels, chosen.books), ("small", chosen.small, chosen.small // 300)):
+        for size, panels, books in (
+            ("full", chosen.panels, chosen.books),
+            ("small", chosen.small, chosen.small // 300),
+        ):
             (folder / size).mkdir()
             generate(folder / size, panels, books)
         print(f"{chosen.panels:,} panels, two boxes each, from CSV:")

@@ -20,14 +20,73 @@ _PAGE = re.compile(r"(\d{1,9})---(\d{1,9})")
 
 # What the original study took for an advertisement, anywhere in a panel's lettering.
 V1_PHRASES = (
-    "BUY NOW", "ORDER NOW", "ORDER TODAY", "SEND FOR", "SEND ONLY", "SEND JUST", "ONLY $", "JUST $", "ONLY 10",
-    "ONLY 25", "ONLY 50", "FREE GIFT", "FREE CATALOG", "FREE BOOK", "FREE SAMPLE", "MONEY BACK", "GUARANTEE",
-    "GUARANTEED", "COUPON", "CLIP THIS", "CUT OUT", "MAIL TO", "MAIL THIS", "SEND TO", "P.O. BOX", "POST OFFICE BOX",
-    "BOX NO.", "BODY BUILDING", "BUILD MUSCLE", "CHARLES ATLAS", "X-RAY SPECS", "X-RAY VISION", "SEE THRU", "BB GUN",
-    "AIR RIFLE", "DAISY GUN", "STAMP COLLECT", "COIN COLLECT", "MAGIC TRICK", "LEARN MAGIC", "SEA MONKEY",
-    "SEA-MONKEY", "SEAMONKEY", "WAR BONDS", "WAR STAMPS", "BUY BONDS", "DEFENSE BONDS", "SAVINGS BONDS", "DEPT.",
-    "DEPARTMENT", "NEW YORK, N.Y", "CHICAGO, ILL", "NEWARK, N.J", "10¢", "25¢", "50¢", "98¢", "$1.00", "$1.98",
-    "10 CENTS", "25 CENTS", "50 CENTS", "SUBSCRIBE", "SUBSCRIPTION", "JOIN NOW", "JOIN THE CLUB", "MEMBERSHIP",
+    "BUY NOW",
+    "ORDER NOW",
+    "ORDER TODAY",
+    "SEND FOR",
+    "SEND ONLY",
+    "SEND JUST",
+    "ONLY $",
+    "JUST $",
+    "ONLY 10",
+    "ONLY 25",
+    "ONLY 50",
+    "FREE GIFT",
+    "FREE CATALOG",
+    "FREE BOOK",
+    "FREE SAMPLE",
+    "MONEY BACK",
+    "GUARANTEE",
+    "GUARANTEED",
+    "COUPON",
+    "CLIP THIS",
+    "CUT OUT",
+    "MAIL TO",
+    "MAIL THIS",
+    "SEND TO",
+    "P.O. BOX",
+    "POST OFFICE BOX",
+    "BOX NO.",
+    "BODY BUILDING",
+    "BUILD MUSCLE",
+    "CHARLES ATLAS",
+    "X-RAY SPECS",
+    "X-RAY VISION",
+    "SEE THRU",
+    "BB GUN",
+    "AIR RIFLE",
+    "DAISY GUN",
+    "STAMP COLLECT",
+    "COIN COLLECT",
+    "MAGIC TRICK",
+    "LEARN MAGIC",
+    "SEA MONKEY",
+    "SEA-MONKEY",
+    "SEAMONKEY",
+    "WAR BONDS",
+    "WAR STAMPS",
+    "BUY BONDS",
+    "DEFENSE BONDS",
+    "SAVINGS BONDS",
+    "DEPT.",
+    "DEPARTMENT",
+    "NEW YORK, N.Y",
+    "CHICAGO, ILL",
+    "NEWARK, N.J",
+    "10¢",
+    "25¢",
+    "50¢",
+    "98¢",
+    "$1.00",
+    "$1.98",
+    "10 CENTS",
+    "25 CENTS",
+    "50 CENTS",
+    "SUBSCRIBE",
+    "SUBSCRIPTION",
+    "JOIN NOW",
+    "JOIN THE CLUB",
+    "MEMBERSHIP",
 )
 # Each phrase also occurs in stories ("I want my money back!", "Send for Harris!", "my war stamps"); an advertisement
 # has several kinds of them in one panel. COMICS separates punctuation (`$ 1 . 98`), hence the optional spaces.
@@ -106,7 +165,9 @@ def read_ad_pages(path: Path) -> list[tuple[int, int]]:
         DataError: no such file, or a line that is not `book---page`.
     """
     if not path.is_file():
-        raise DataError(path, "no such file; ad pages were expected, one `book---page` a line", "leave ads empty for none")
+        raise DataError(
+            path, "no such file; ad pages were expected, one `book---page` a line", "leave ads empty for none"
+        )
     pages = []
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         match = _PAGE.fullmatch(line.strip())

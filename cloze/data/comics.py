@@ -88,7 +88,7 @@ def _copy_tables(uri: str, scratch: Path, copy_ocr: bool) -> ImageFolder:
     except OSError as error:
         raise DataError(uri, f"cannot be listed ({error})", "check the name and your access to it") from error
     for name, info in top.items():
-        if info.type == fs.FileType.File and (name == ADS_FILE or copy_ocr and name.endswith(".csv")):
+        if info.type == fs.FileType.File and (name == ADS_FILE or (copy_ocr and name.endswith(".csv"))):
             _copy(remote, info.path, scratch / name)
     below = next((f"/{name}" for name in PICTURE_FOLDERS if name in top), "")
     return ImageFolder(uri.rstrip("/") + below, root + below, remote)

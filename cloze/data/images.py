@@ -116,7 +116,9 @@ def open_images(uri: str, cache: Path) -> ImageFolder:
         folder = sample_folder(cache, sample_seed(uri, "the table's pictures"))
         return ImageFolder(uri, str(folder / "raw_panel_images"))
     if not uri:
-        raise DataError("the table", "does not say where its pictures lie", "`mlflow run . -e ingest` makes one that does")
+        raise DataError(
+            "the table", "does not say where its pictures lie", "`mlflow run . -e ingest` makes one that does"
+        )
     if "://" in uri:
         remote, root = open_remote(uri)
         return ImageFolder(uri, root, remote)

@@ -89,7 +89,9 @@ def _boxes(path: Path) -> pa.Table:
     rows = _read(path, BOX_COLUMNS)
     has_box = pc.or_(rows["textbox_no"].is_valid(), rows["text"].is_valid())  # a panel without text has none
     keys = [*(_whole(path, rows, name) for name in _IDS), _whole(path, rows, "textbox_no", has_box)]
-    kind = pc.fill_null(pc.index_in(_trimmed(rows["dialog_or_narration"]), pa.array(["1", "2"])), KINDS.index("unknown"))
+    kind = pc.fill_null(
+        pc.index_in(_trimmed(rows["dialog_or_narration"]), pa.array(["1", "2"])), KINDS.index("unknown")
+    )
     columns = {"kind": pa.array(KINDS).take(kind), "text": pc.fill_null(_trimmed(rows["text"]), "")}
     columns |= {name: _number(path, rows, name) for name in _CORNERS}
     boxes = pa.table([*keys[:3], has_box, *columns.values()], names=["book", "page", "panel", "has_box", *columns])
@@ -140,7 +142,9 @@ def _bubbles(path: Path, row: int, text: str | None) -> list[dict[str, Any]]:
         ]
     except (ValueError, TypeError, KeyError, AttributeError):
         problem = f"bubbles_json is {(text or '')[:60]!r}"
-        raise DataError(f"{path}, row {row + 2}", problem, 'expected {"bubbles": [{"type": ..., "text": ...}]}') from None
+        raise DataError(
+            f"{path}, row {row + 2}", problem, 'expected {"bubbles": [{"type": ..., "text": ...}]}'
+        ) from None
 
 
 def _lettering(ids: pa.Table, text: Any, bubbles: Any, image: Any) -> pa.Table:
@@ -155,7 +159,9 @@ def _read(path: Path, wanted: tuple[str, ...]) -> pa.Table:
     for name in wanted:
         if columns.count(name) != 1:
             problem = "column {} is there twice" if name in columns else "no column {}"
-            raise DataError(path, f"{problem.format(name)} (found: {', '.join(columns)})", f"expected {', '.join(wanted)}")
+            raise DataError(
+                path, f"{problem.format(name)} (found: {', '.join(columns)})", f"expected {', '.join(wanted)}"
+            )
 
     def read(threads: bool) -> pa.Table:
         return arrow_csv.read_csv(

@@ -60,7 +60,9 @@ class IngestSettings:
         if self.seed < 0:
             raise SettingsError("seed", self.seed, "0 or more")
         if self.comics == SAMPLE and (self.ocr or self.ads):
-            raise SettingsError("ocr" if self.ocr else "ads", self.ocr or self.ads, "empty for the sample, which has its own")
+            raise SettingsError(
+                "ocr" if self.ocr else "ads", self.ocr or self.ads, "empty for the sample, which has its own"
+            )
 
 
 def ingest(settings: IngestSettings, workspace: Workspace) -> dict[str, float]:

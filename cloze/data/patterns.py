@@ -20,7 +20,7 @@ _SAID = {"^": f"^[{SPACE}]*", "$": f"[{SPACE}]*$", r"\s": f"[{SPACE}]", r"\d": r
 
 
 def capitals(texts: pa.Array) -> pa.Array:
-    """`str.upper` and `str.strip` of each text. Arrow's own change one character into one: `ß` would not become `SS`."""
+    """`str.upper` and `str.strip` of each text; Arrow's own would not make `SS` of `ß`."""
     import pyarrow.compute as pc
 
     plain = pc.string_is_ascii(texts)

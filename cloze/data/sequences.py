@@ -62,17 +62,16 @@ def build_sequences(settings: SequenceSettings, workspace: Workspace) -> dict[st
     counts |= {"windows": n_windows, "windows_without_picture": n_windows - len(targets), "sequences": len(targets)}
     if not len(targets):
         raise DataError(source, _why_none(counts), "see docs/cleaning.md; min_story and context can be smaller")
-    kept = panels.take(pa.array(stories.rows))
-    book = kept["book"].to_numpy()[targets]
-    if settings.rules == "v1":
-        groups = {b: b for b in np.unique(book).tolist()}
-    else:
-        groups = reprint_groups(kept, workspace.cache)
-    group = np.array([groups[b] for b in book.tolist()], np.int32)
+    book = panels["book"].to_numpy()[stories.rows[targets]]
+    group = book
+    if settings.rules == "v2":
+        groups = reprint_groups(panels.select(["book", "text"]).take(pa.array(stories.rows)), workspace.cache)
+        group = np.array([groups[b] for b in book.tolist()], np.int32)
     split = _splits(settings, book, group)
-    sequences = _sequences(kept, stories.numbers, targets, settings.context, group, split)
+    sequences = _sequences(panels, stories, targets, settings.context, group, split)
     write_table(with_images(sequences, images_uri(panels)), workspace.out / "sequences.parquet")
-    return counts | _split_counts(book, group, split)
+    n_books = len(np.unique(panels["book"].to_numpy()))
+    return counts | _split_counts(n_books, book, group, split)
 
 
 def read_panels(path: Path) -> pa.Table:
@@ -169,36 +168,31 @@ def _splits(settings: SequenceSettings, book: np.ndarray, group: np.ndarray) -> 
 
 
 def _sequences(
-    kept: pa.Table, numbers: np.ndarray, targets: np.ndarray, context: int, group: np.ndarray, split: np.ndarray
+    panels: pa.Table, stories: Stories, targets: np.ndarray, context: int, group: np.ndarray, split: np.ndarray
 ) -> pa.Table:
     """The table, a chunk of rows at a time: a text stands in it six times, and Arrow holds 2 GiB of text at most."""
-    fields = [kept[name].combine_chunks() for name in ("panel_id", "image", "text")]
+    fields = [panels[name].combine_chunks() for name in ("panel_id", "image", "text")]
     panel = pa.StructArray.from_arrays(fields, fields=list(SEQUENCES.field("target").type))
+    book = panels["book"].to_numpy()
     chunks = []
     for start in range(0, len(targets), _CHUNK):
-        rows = targets[start : start + _CHUNK]
         here = slice(start, start + _CHUNK)
-        before = (rows[:, None] + np.arange(-context, 0)).ravel()
+        positions = targets[here]
+        rows = stories.rows[positions]
+        before = stories.rows[positions[:, None] + np.arange(-context, 0)]
+        ends = pa.array(np.arange(len(rows) + 1) * context, pa.int32())
+        shown = panel.take(pa.array(before.ravel()))
         target = panel.take(pa.array(rows))
-        columns = [
-            target.field("panel_id"),
-            kept["book"].combine_chunks().take(pa.array(rows)),
-            pa.array(numbers[rows]),
-            pa.array(group[here]),
-            pa.array(split[here], pa.string()),
-            pa.ListArray.from_arrays(
-                pa.array(np.arange(len(rows) + 1) * context, pa.int32()),
-                panel.take(pa.array(before)),
-                type=SEQUENCES.field("context").type,
-            ),
-            target,
-        ]
-        chunks.append(pa.RecordBatch.from_arrays(columns, schema=SEQUENCES))
+        columns = [target.field("panel_id"), book[rows], stories.numbers[positions], group[here], split[here]]
+        context_column = pa.ListArray.from_arrays(ends, shown, type=SEQUENCES.field("context").type)
+        chunks.append(pa.RecordBatch.from_arrays([*map(pa.array, columns), context_column, target], schema=SEQUENCES))
     return pa.Table.from_batches(chunks)
 
 
-def _split_counts(book: np.ndarray, group: np.ndarray, split: np.ndarray) -> dict[str, float]:
+def _split_counts(n_books: int, book: np.ndarray, group: np.ndarray, split: np.ndarray) -> dict[str, float]:
+    sides = len(set(zip(group.tolist(), split.tolist(), strict=True)))
     counts: dict[str, float] = {"books": len(np.unique(book)), "groups": len(np.unique(group))}
+    counts |= {"books_without_sequence": n_books - counts["books"], "groups_across_splits": sides - counts["groups"]}
     for name in SPLITS:
         counts[f"sequences_{name}"] = float((split == name).sum())
         counts[f"books_{name}"] = float(len(np.unique(book[split == name])))

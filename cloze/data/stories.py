@@ -119,7 +119,8 @@ def v1_begins(texts: pa.Array, spoken: pa.Array) -> np.ndarray:
     is_title = _mask(search(spoken, V1_TITLES))
     short = np.flatnonzero((n_words >= 2) & (n_words <= 6))  # counting letters takes a while
     n_upper, n_letters = (
-        pc.count_substring_regex(texts.take(pa.array(short)), pattern=f"[{kind}]").to_numpy() for kind in (UPPER, r"\p{L}")
+        pc.count_substring_regex(texts.take(pa.array(short)), pattern=f"[{kind}]").to_numpy()
+        for kind in (UPPER, r"\p{L}")
     )
     is_title[short] |= (n_letters > 0) & (4 * n_upper > 3 * n_letters)
     return is_title
@@ -183,6 +184,8 @@ def v2_ends(pages: Pages, spoken: pa.Array) -> np.ndarray:
     """Whether the last lettering of a page is an ending."""
     import pyarrow.compute as pc
 
+    if not len(pages.starts):
+        return np.zeros(0, bool)
     lettered = np.where(_mask(pc.not_equal(spoken, "")), np.arange(len(spoken)), 0)
     last = spoken.take(pa.array(np.maximum(np.maximum.reduceat(lettered, pages.starts), pages.starts)))
     return _mask(search(last, V2_ENDINGS)) & ~_mask(search(last, V2_NO_ENDING))

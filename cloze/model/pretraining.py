@@ -20,31 +20,43 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SAMPLE_SEED = 42  # the default of `ingest`
 _LOGGED_EVERY = 10
+_SIGHT_LR = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainSettings:
     """What a user may set when the sample base is made."""
 
-    worlds: int = setting("Drawn worlds to learn from, of about 4,000 panels each.", default=3)
-    seed: int = setting(
-        "Seed of the first world, of the weights and of the order; worlds count up from it.", default=1001
+    worlds: str = setting(
+        "Seeds of the drawn worlds to learn from; none may be the sample's.", default="1001,1002,1003"
     )
-    word_steps: int = setting("Steps of learning to see: which words a panel's caption has.", default=1500)
-    caption_steps: int = setting("Steps of captioning one panel.", default=250)
-    context_steps: int = setting("Steps of captioning each of five panels.", default=350)
-    lr: float = setting("Highest learning rate.", default=2e-3)
+    sight_steps: int = setting("Steps in which the vision tower learns to name what is shown.", default=800)
+    caption_steps: int = setting("Steps of captioning one panel.", default=300)
+    context_steps: int = setting("Steps of captioning each of five panels.", default=300)
+    lr: float = setting("Highest learning rate of captioning one panel; half of it afterwards.", default=2e-3)
+    seed: int = setting("Decides first weights and order.", default=0)
     threads: int = setting("Processor threads.", default=1)
 
     def __post_init__(self) -> None:
-        for name in ("worlds", "word_steps", "caption_steps", "context_steps", "threads"):
+        try:
+            seeds = self.world_seeds
+        except ValueError:
+            raise SettingsError("worlds", self.worlds, "seeds separated by commas, such as 1001,1002") from None
+        if SAMPLE_SEED in seeds:
+            expected = f"without {SAMPLE_SEED}, the sample that the base is judged on"
+            raise SettingsError("worlds", self.worlds, expected)
+        for name in ("sight_steps", "caption_steps", "context_steps", "threads"):
             if getattr(self, name) < 1:
                 raise SettingsError(name, getattr(self, name), "1 or more")
         if not self.lr > 0:
             raise SettingsError("lr", self.lr, "more than 0")
-        if self.seed < 0:
-            raise SettingsError("seed", self.seed, "0 or more")
+
+    @property
+    def world_seeds(self) -> list[int]:
+        """The seeds in `worlds`."""
+        return [int(seed) for seed in self.worlds.split(",")]
 
 
 def pretrain(settings: PretrainSettings, workspace: Workspace) -> dict[str, float]:
@@ -62,7 +74,7 @@ def pretrain(settings: PretrainSettings, workspace: Workspace) -> dict[str, floa
     from cloze.model.miniature import make_model, make_processor, save_base
 
     torch.set_num_threads(settings.threads)
-    rows = [row for world in range(settings.worlds) for row in _rows(settings.seed + world, workspace)]
+    rows = [row for seed in settings.world_seeds for row in _rows(seed, workspace)]
     panels = list({panel.image: panel for row in rows for panel in row}.values())
     processor = make_processor(all_texts(panels))
     chat, model = Chat(processor), make_model(processor, settings.seed)
@@ -77,9 +89,9 @@ def pretrain(settings: PretrainSettings, workspace: Workspace) -> dict[str, floa
     metrics = {
         "panels": len(panels),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "words/loss_final": learn_words(model, panels, features, settings.word_steps, settings.lr / 2, settings.seed),
+        "sight/loss_final": learn_words(model, panels, features, settings.sight_steps, _SIGHT_LR, settings.seed),
     }
-    logger.info("words: loss %.3f", metrics["words/loss_final"])
+    logger.info("sight: loss %.3f", metrics["sight/loss_final"])
     singles = [caption_example(panel, chat) for panel in panels]
     metrics["captions/loss_final"] = _train(base, singles, features, "captions", settings, workspace)
     n_contexts = min(len(rows), settings.context_steps * _BATCHES["contexts"])
@@ -124,12 +136,13 @@ def _train(
     from cloze.model.loop import Schedule, Step, train
 
     n_steps = {"captions": settings.caption_steps, "contexts": settings.context_steps}[stage]
+    lr = {"captions": settings.lr, "contexts": settings.lr / 2}[stage]
     batch = min(_BATCHES[stage], len(examples))
     schedule = Schedule(
         epochs=n_steps * batch / len(examples),
         batch=batch,
         accumulate=1,
-        lr=settings.lr,
+        lr=lr,
         warmup=0.05,
         seed=settings.seed,
     )

@@ -7,6 +7,7 @@ from PIL import Image
 
 from cloze.errors import DataError, MissingInputError
 from cloze.model.base import SAMPLE_FOLDER, load_base, pixels
+from cloze.model.miniature import PICTURE_SIZE
 from cloze.tables import folder_digest
 
 
@@ -62,5 +63,5 @@ def test_a_base_that_is_nowhere_is_refused_with_what_it_could_be():
 def test_the_pixels_of_a_picture_do_not_depend_on_its_company(base):
     pictures = [Image.effect_noise((70, 50 + n), 40).convert("RGB") for n in range(3)]
     together = pixels(base.chat, pictures)
-    assert together.shape == (3, 3, 64, 64)
+    assert together.shape == (3, 3, PICTURE_SIZE, PICTURE_SIZE)
     assert torch.equal(pixels(base.chat, pictures[1:2])[0], together[1])

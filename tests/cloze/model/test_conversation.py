@@ -11,6 +11,7 @@ from cloze.errors import DataError
 from cloze.labels.prompts import NO_TEXT, model_prompt
 from cloze.model.base import Base, pixels
 from cloze.model.conversation import Chat, conversation_digest, shown_panels, to_messages
+from cloze.model.miniature import N_PATCHES
 
 ANSWER = "Pip runs home at night."
 fixture_is_never_changed = settings(
@@ -49,8 +50,8 @@ def test_only_the_answer_and_the_end_of_the_turn_carry_loss(base, sequence):
 
 def test_five_pictures_cost_one_tile_and_one_newline_each(base, sequence):
     example = base.chat.encode(sequence)
-    assert base.chat.tokens_per_picture == 4 * 4 + 1
-    assert example.ids.count(base.chat.image_id) == 5 * 17
+    assert base.chat.tokens_per_picture == N_PATCHES + 1
+    assert example.ids.count(base.chat.image_id) == 5 * (N_PATCHES + 1)
     assert len(example.pictures) == 5
 
 
@@ -105,13 +106,13 @@ def test_a_panel_without_picture_is_an_error_that_names_both(base, sequence):
 
 def test_an_example_is_shown_with_its_pictures_counted_and_its_loss_marked(base, sequence):
     shown = base.chat.show(base.chat.encode(sequence, ANSWER))
-    assert shown.count("<image × 17>") == 5
+    assert shown.count(f"<image × {N_PATCHES + 1}>") == 5
     assert f"<|im_start|>assistant\n⟦{ANSWER}<|im_end|>⟧\n" in shown
 
 
 def test_the_class_token_of_other_towers_is_not_counted(base: Base):
     base.chat.processor.vision_feature_select_strategy = "default"
-    assert Chat(base.chat.processor).tokens_per_picture == 16
+    assert Chat(base.chat.processor).tokens_per_picture == N_PATCHES
 
 
 def test_the_conversation_digest_is_short_and_stable():

@@ -63,5 +63,5 @@ def test_gradients_reach_a_tower_that_is_trained(base, tables, sequence):
 def test_a_blank_picture_needs_no_file(base, tables):
     features = Features(base, CountingLoader(tables.pictures), is_frozen=True)
     blank = features([None, None])
-    assert blank.shape == (2, 17, 48)
+    assert blank.shape == (2, base.chat.tokens_per_picture, 48)
     assert torch.equal(blank[0], blank[1])

@@ -1,0 +1,82 @@
+import json
+import re
+
+import pytest
+import torch
+from peft import LoraConfig
+
+from cloze.errors import DataError, SettingsError
+from cloze.model.adapter import FILES, adapter_base, add_adapter, load_adapter, save_adapter, target_pattern
+from cloze.model.base import load_base
+
+NAMES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def adapted(base, vision=False):
+    torch.manual_seed(0)
+    config = LoraConfig(r=4, init_lora_weights=False, target_modules=target_pattern(NAMES, vision=vision))
+    return add_adapter(base, config)
+
+
+def trained_layers(model):
+    return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def logits(model):
+    with torch.no_grad():
+        return model(torch.tensor([[1, 2, 3, 4]])).logits
+
+
+def test_only_the_language_model_is_adapted_though_the_tower_has_layers_of_these_names(base):
+    layers = trained_layers(adapted(base))
+    assert len(layers) == 2 * len(NAMES) * 2
+    assert not any("vision_tower" in name for name in layers)
+
+
+def test_the_vision_tower_is_adapted_on_purpose_only(base):
+    layers = trained_layers(adapted(base, vision=True))
+    in_tower = {re.search(r"(\w+)\.lora_", name)[1] for name in layers if "vision_tower" in name}
+    assert in_tower == {"q_proj", "k_proj", "v_proj"}
+
+
+def test_names_that_match_no_layer_are_refused(base):
+    with pytest.raises(SettingsError, match="targets is .*names of linear layers"):
+        add_adapter(base, LoraConfig(target_modules=target_pattern(["qproj"], vision=False)))
+
+
+def test_a_saved_adapter_gives_the_same_logits_when_loaded(base, base_folder, tmp_path):
+    model = adapted(base)
+    save_adapter(model, tmp_path / "adapter", base)
+    fresh = load_base(str(base_folder))
+    plain = logits(fresh.model)
+    loaded = load_adapter(fresh, tmp_path / "adapter")
+    torch.testing.assert_close(logits(loaded), logits(base.model), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(logits(loaded), plain)
+
+
+def test_in_16_bits_an_adapter_stays_beside_the_weights(base, base_folder, tmp_path):
+    save_adapter(adapted(base), tmp_path / "adapter", base)
+    loaded = load_adapter(load_base(str(base_folder), "bf16"), tmp_path / "adapter")
+    assert any("lora_A" in name for name, _ in loaded.named_parameters())
+
+
+def test_an_adapter_holds_three_small_files_and_says_its_base(base, tmp_path):
+    save_adapter(adapted(base), tmp_path / "adapter", base)
+    assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == sorted(FILES)
+    assert json.loads((tmp_path / "adapter" / "base.json").read_text()) == {"base": base.name, "digest": base.digest}
+    assert adapter_base(tmp_path / "adapter") == base.name
+
+
+def test_an_adapter_of_another_base_is_refused_by_both_names(base, other_base_folder, tmp_path):
+    save_adapter(adapted(base), tmp_path / "adapter", base)
+    other = load_base(str(other_base_folder))
+    with pytest.raises(DataError, match=f"trained on base {base.name} .*, not on {other.name} "):
+        load_adapter(other, tmp_path / "adapter")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_folder_that_lacks_a_file_is_no_adapter(base, tmp_path, name):
+    save_adapter(adapted(base), tmp_path / "adapter", base)
+    (tmp_path / "adapter" / name).unlink()
+    with pytest.raises(DataError, match=f"no {name}; an adapter folder was expected"):
+        load_adapter(base, tmp_path / "adapter")

@@ -1,0 +1,47 @@
+import pytest
+import torch
+from PIL import Image
+
+from cloze.model.conversation import Example
+from cloze.model.features import Features
+from cloze.model.generation import generate, generate_batch
+
+
+@pytest.fixture
+def features(base, tables):
+    return Features(base, lambda name: Image.open(tables.pictures / name).convert("RGB"), is_frozen=True)
+
+
+def test_a_text_does_not_depend_on_its_company(base, tables, features):
+    prompts = [base.chat.encode(row) for row in tables.rows]
+    assert len({len(prompt.ids) for prompt in prompts}) > 1
+    together = generate(base.model, base.chat, prompts, features, 8, 12)
+    alone = generate(base.model, base.chat, prompts, features, 1, 12)
+    assert [answer.text for answer in together] == [answer.text for answer in alone]
+    assert [answer.prompt_tokens for answer in together] == [len(prompt.ids) for prompt in prompts]
+
+
+def test_kept_keys_and_values_give_what_reading_all_again_gives(base, sequence, features):
+    prompt = base.chat.encode(sequence)
+    (found,) = generate_batch(base.model, base.chat, [prompt], features, 6)
+    ids = prompt.ids
+    for token in found:
+        read = Example("again", ids, (False,) * len(ids), prompt.pictures)
+        assert generate_batch(base.model, base.chat, [read], features, 1) == [[token]]
+        ids = (*ids, token)
+
+
+def test_an_answer_that_ends_its_turn_is_told_from_one_that_is_cut(base, sequence, features):
+    prompt = base.chat.encode(sequence)
+    (cut,) = generate(base.model, base.chat, [prompt], features, 1, 3)
+    assert (cut.finish_reason, cut.output_tokens) == ("length", 3)
+    (first,) = generate_batch(base.model, base.chat, [prompt], features, 1)
+    base.chat.end_id = first[0]  # whatever it says first ends the turn
+    (ended,) = generate(base.model, base.chat, [prompt], features, 1, 3)
+    assert (ended.finish_reason, ended.output_tokens) == ("stop", 1)
+
+
+def test_generation_leaves_the_model_as_it_was(base, sequence, features):
+    before = {name: value.clone() for name, value in base.model.state_dict().items()}
+    generate(base.model, base.chat, [base.chat.encode(sequence)], features, 1, 2)
+    assert all(torch.equal(value, before[name]) for name, value in base.model.state_dict().items())
