@@ -11,7 +11,7 @@ setup: .venv/.ready  ## make the environment
 .venv/.ready: pyproject.toml mlflow_projects/stand_in_conda
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test]'
-	grep -q comics-cloze .venv/bin/activate || echo 'export MLFLOW_EXPERIMENT_NAME=comics-cloze MLFLOW_DISABLE_TELEMETRY=true' >> .venv/bin/activate
+	grep -q MLFLOW_EXPERIMENT_NAME .venv/bin/activate || echo 'export MLFLOW_EXPERIMENT_NAME=comics-cloze MLFLOW_DISABLE_TELEMETRY=true' >> .venv/bin/activate
 	command -v conda > /dev/null || test -n "$${CONDA_EXE:-}$${MLFLOW_CONDA_HOME:-}" || install -m 755 mlflow_projects/stand_in_conda .venv/bin/conda
 	touch $@
 

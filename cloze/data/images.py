@@ -142,6 +142,8 @@ def open_remote(uri: str) -> tuple[Any, str]:
         remote, root = fs.FileSystem.from_uri(uri)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(uri, f"cannot be opened ({error})", "expected gs://bucket/folder") from error
+    if not root.strip("/"):
+        raise DataError(uri, "names no bucket", "expected gs://bucket/folder")
     return remote, root.rstrip("/")
 
 

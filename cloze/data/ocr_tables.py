@@ -58,12 +58,15 @@ def header(path: Path) -> list[str]:
         DataError: no such file, empty, or not UTF-8.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            return next(csv.reader(stream))
+        with path.open("rb") as stream:
+            line = stream.readline().decode("utf-8-sig")
     except FileNotFoundError:
         raise DataError(path, "no such file; an OCR table was expected") from None
-    except (StopIteration, UnicodeDecodeError, csv.Error):
-        raise DataError(path, "has no header; a CSV file in UTF-8 was expected") from None
+    except UnicodeDecodeError:
+        line = ""
+    if not line.strip():
+        raise DataError(path, "has no header; a CSV file in UTF-8 was expected")
+    return next(csv.reader([line]))
 
 
 def is_panel_level(path: Path) -> bool:

@@ -105,8 +105,9 @@ _PICTURES = r"""
 """
 _BY_PANEL = f"""
     create table joined as
-    select lettering.* replace (pictures.name as image)
-    from lettering left join pictures on pictures.name = {_EXPECTED}
+    select read.* replace (pictures.name as image)
+    from (select * replace ({_EXPECTED} as image) from lettering) as read
+    left join pictures on pictures.name = read.image
 """  # noqa: S608
 _BY_BOX = """
     create table joined as

@@ -45,7 +45,7 @@ def reprint_groups(panels: pa.Table, scratch: Path) -> dict[int, int]:
 
 
 def split_words(texts: pa.Array) -> pa.Array:
-    """The words of each text in capitals, cut at everything in ASCII that is no letter; a list per text.
+    """The words of each text in capitals, cut at all in ASCII that is no letter; one empty word if there is none.
 
     The bytes are exchanged one for one in the array's own buffer, which takes a tenth of a replacing's time.
     """
@@ -54,7 +54,8 @@ def split_words(texts: pa.Array) -> pa.Array:
     texts = pa.concat_arrays([texts])  # a slice's buffers would hold more than the slice
     validity, offsets, letters = texts.buffers()
     exchanged = pa.py_buffer(_LETTERS[np.frombuffer(letters or b"", np.uint8)])
-    return pc.ascii_split_whitespace(pa.Array.from_buffers(texts.type, len(texts), [validity, offsets, exchanged]))
+    spoken = pa.Array.from_buffers(texts.type, len(texts), [validity, offsets, exchanged])
+    return pc.ascii_split_whitespace(pc.ascii_trim_whitespace(spoken))
 
 
 def join(books: list[int], pairs: list[tuple[int, int]]) -> dict[int, int]:

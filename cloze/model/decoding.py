@@ -33,7 +33,9 @@ class PredictSettings:
     )
     adapter: str = table_input("Adapter; none predicts zero-shot.", made_by="", artifact="adapter", optional=True)
     split: str = setting("Which sequences.", default="test", choices=SPLITS)
-    examples: int = setting("Predict so many sequences, the same ones in every run; 0 is all of them.", default=0)
+    examples: int = setting(
+        "Predict at most so many sequences, the same ones in every run; 0 is all of them.", default=0
+    )
     blind: str = setting(
         "What is hidden from the model: nothing, the pictures, the lettering, or the order of the panels.",
         default="none",
@@ -106,8 +108,6 @@ def _choose(rows: list[dict[str, Any]], settings: PredictSettings) -> list[dict[
         raise DataError(
             settings.sequences, f"no sequence in split {settings.split} ({len(rows)} in all)", "try split=all"
         )
-    if settings.examples > len(chosen):
-        raise SettingsError("examples", settings.examples, f"at most {len(chosen)}, the sequences in {settings.split}")
     if settings.examples == 0:
         return chosen
     ranked = sorted(chosen, key=lambda row: hashlib.sha256(row["sequence_id"].encode()).digest())

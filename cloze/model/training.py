@@ -45,7 +45,7 @@ class FinetuneSettings:
     )
     paradigm: str = setting("Paradigm of the labels.", default="pred", choices=PARADIGMS)
     base: str = setting("Model to adapt: sample, a folder, or an id on the Hugging Face hub.", default="sample")
-    examples: int = setting("Train on so many sequences, drawn over all books; 0 is all of them.", default=0)
+    examples: int = setting("Train on at most so many sequences, drawn over all books; 0 is all of them.", default=640)
     epochs: float = setting("Passes over the examples.", default=1.0)
     lr: float = setting("Highest learning rate.", default=3e-3)
     warmup: float = setting("Share of the steps in which the learning rate rises.", default=0.05)
@@ -147,8 +147,6 @@ def _choose(
     if not train:
         found = f"{len(rows)} sequences, {splits['train']} of them in train, {len(labels)} labels that are ok"
         raise DataError(settings.sequences, f"no train sequence with a label ({found})", "label these sequences")
-    if settings.examples > len(train):
-        raise SettingsError("examples", settings.examples, f"at most {len(train)}, the train sequences with a label")
     counts: dict[str, float] = {
         "examples": len(train),
         "examples_val": len(val),

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from PIL import Image
 from cloze.data.ocr_tables import BOX_COLUMNS, PANEL_COLUMNS
 from cloze.stage import Workspace
 from cloze.tables import table, write_table
+
+WORDS = [f"{a}{b}{c}" for a in "BDFGKLMNPRST" for b in ("AN", "ER", "IL", "OST", "UMP") for c in "AEIOTY"]
 
 
 def workspace(folder: Path) -> Workspace:
@@ -82,11 +85,16 @@ def write_panels(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
     return path
 
 
-def book_rows(book: int, n_pages: int, n_panels: int = 4, first_page: int = 1, say: str = "") -> list[dict[str, Any]]:
+def book_rows(book: int, n_pages: int, n_panels: int = 4, first_page: int = 1) -> list[dict[str, Any]]:
     """Panels of a book of so many pages of so many panels; each says something of its own."""
     pages = range(first_page, first_page + n_pages)
     panel_ids = [f"{book}/{page}_{panel}" for page in pages for panel in range(n_panels)]
-    return [panel_row(panel_id, say or f"you said {panel_id} and I said no") for panel_id in panel_ids]
+    return [panel_row(panel_id, f"you {sentence(panel_id)}!") for panel_id in panel_ids]
+
+
+def sentence(seed: object, n_words: int = 10) -> str:
+    """Words that hardly another seed says in this order."""
+    return " ".join(random.Random(str(seed)).choices(WORDS, k=n_words))  # noqa: S311
 
 
 def texts(*values: str) -> pa.Array:

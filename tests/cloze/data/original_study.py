@@ -31,10 +31,7 @@ def boundaries(panels: list[Panel]) -> list[int]:
     is_pending = False
     for before, page in pairwise(pages):
         texts = [panel["text"] for panel in panels if panel["page"] == page]
-        if page - before > 1:
-            found.append(page)
-            is_pending = False
-        elif is_pending:
+        if page - before > 1 or is_pending:
             found.append(page)
             is_pending = False
         else:

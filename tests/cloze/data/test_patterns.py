@@ -12,7 +12,26 @@ from tests.cloze.data.comics_files import texts
 
 # Unicode 15.0 is the newest that Python 3.11 and RE2 agree on; later letters are of no comic.
 KNOWN = [chr(code) for code in range(0x11000) if not 0xD800 <= code < 0xE000]
-SCRAPS = ["THE END", " ", "\xa0", "É", "½", "_", "BY", "VS", ".", "IN:", "\x1f", "CAPTAIN", "٣", "PART", "ß", "ﬁ", "nis", "\n"]
+SCRAPS = [
+    "THE END",
+    " ",
+    "\xa0",
+    "É",
+    "½",
+    "_",
+    "BY",
+    "VS",
+    ".",
+    "IN:",
+    "\x1f",
+    "CAPTAIN",
+    "٣",
+    "PART",
+    "ß",
+    "ﬁ",
+    "nis",
+    "\n",
+]
 
 
 def matched(pattern: str) -> set[str]:
@@ -35,7 +54,7 @@ def test_capitals_are_pythons(values):
 
 
 @given(st.lists(st.sampled_from(SCRAPS), max_size=6).map("".join))
-@settings(max_examples=500)
+@settings(max_examples=60, deadline=None)
 def test_searching_a_column_finds_what_python_finds(text):
     for patterns in (V1_TITLES, V1_ENDINGS, (r"^END$", r"\bEND\b", r"END\b", r"\bEND")):
         expected = any(re.search(pattern, text.upper().strip()) for pattern in patterns)

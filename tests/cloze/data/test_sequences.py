@@ -53,7 +53,7 @@ def books(draw):
 
 
 @given(books(), st.integers(1, 8), st.integers(1, 3))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_v1_is_the_original_study_panel_by_panel(rows, min_story, context):
     panels = table("panels", rows).sort_by([(name, "ascending") for name in ("book", "page", "panel")])
     stories, _ = find_stories(panels, "v1", min_story)
@@ -90,10 +90,12 @@ def test_a_sequence_is_five_panels_and_the_next_of_the_same_story(tmp_path):
     first = found.slice(0, 1).to_pylist()[0]
     assert [panel["panel_id"] for panel in first["context"]] == ["3/1_0", "3/1_1", "3/1_2", "3/1_3", "3/2_0"]
     assert first["sequence_id"] == first["target"]["panel_id"] == "3/2_1"
-    assert first["target"]["text"] == "you said 3/2_1 and I said no"
+    assert first["target"]["text"] == rows[5]["text"]
     assert sorted(set(zip(found["story"].to_pylist(), found["sequence_id"].to_pylist(), strict=True))) == [
         (story, f"3/{page}_{panel}")
-        for story, page, panel in [(s, p, n) for s in (0, 1) for p in (1 + 4 * s, 2 + 4 * s, 3 + 4 * s) for n in range(4)]
+        for story, page, panel in [
+            (s, p, n) for s in (0, 1) for p in (1 + 4 * s, 2 + 4 * s, 3 + 4 * s) for n in range(4)
+        ]
         if (page - 4 * story - 1) * 4 + panel >= 5
     ]
     assert counts["stories"] == 2
@@ -141,7 +143,7 @@ def test_v1_keeps_listed_ad_pages_and_v2_leaves_them_out(tmp_path):
 
 def test_the_same_panels_make_the_same_bytes(tmp_path):
     rows = [row for book in range(9) for row in book_rows(book, 4)]
-    digests = set()
+    digests: set[str] = set()
     for order in (rows, rows[::-1]):
         path = write_panels(tmp_path / f"p{len(digests)}.parquet", order)
         space = workspace(tmp_path)
@@ -153,7 +155,9 @@ def test_the_same_panels_make_the_same_bytes(tmp_path):
 def test_no_sequence_left_is_an_error_that_says_what_took_them(tmp_path):
     rows = [panel_row("1/0_0"), *book_rows(2, 2), *[row | {"image": None} for row in book_rows(3, 3)]]
     path = write_panels(tmp_path / "p.parquet", rows)
-    with pytest.raises(DataError, match=r"no sequence is left of 21 panels: 1 are of covers, 0 of advertisements, 8 of 1"):
+    with pytest.raises(
+        DataError, match=r"no sequence is left of 21 panels: 1 are of covers, 0 of advertisements, 8 of 1"
+    ):
         build(path, tmp_path)
     assert list(tmp_path.glob("out*/*")) == []
 

@@ -80,7 +80,13 @@ def test_a_short_line_is_a_title_in_v2_only_on_a_splash(line):
 
 @pytest.mark.parametrize(
     "line",
-    ["THIS IS THE END OF YOU!", "IS THIS THE END?", "HE HUNG AT THE END OF A ROPE", "THAT'S THE END", "CONTINUED NEXT PAGE"],
+    [
+        "THIS IS THE END OF YOU!",
+        "IS THIS THE END?",
+        "HE HUNG AT THE END OF A ROPE",
+        "THAT'S THE END",
+        "CONTINUED NEXT PAGE",
+    ],
 )
 def test_speech_that_v1_takes_for_an_ending_is_none_in_v2(line):
     assert ends("v1", line)

@@ -1,5 +1,5 @@
 import json
-import re
+from typing import Any
 
 import pytest
 import torch
@@ -7,24 +7,25 @@ from peft import LoraConfig
 
 from cloze.errors import DataError, SettingsError
 from cloze.model.adapter import FILES, adapter_base, add_adapter, load_adapter, save_adapter, target_pattern
-from cloze.model.base import load_base
+from cloze.model.base import Base, load_base
 
 NAMES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-def adapted(base, vision=False):
+def adapted(base: Base, vision: bool = False) -> Any:
     torch.manual_seed(0)
     config = LoraConfig(r=4, init_lora_weights=False, target_modules=target_pattern(NAMES, vision=vision))
     return add_adapter(base, config)
 
 
-def trained_layers(model):
+def trained_layers(model: Any) -> set[str]:
     return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def logits(model):
+def logits(model: Any) -> torch.Tensor:
     with torch.no_grad():
-        return model(torch.tensor([[1, 2, 3, 4]])).logits
+        found: torch.Tensor = model(torch.tensor([[1, 2, 3, 4]])).logits
+        return found
 
 
 def test_only_the_language_model_is_adapted_though_the_tower_has_layers_of_these_names(base):
@@ -35,12 +36,12 @@ def test_only_the_language_model_is_adapted_though_the_tower_has_layers_of_these
 
 def test_the_vision_tower_is_adapted_on_purpose_only(base):
     layers = trained_layers(adapted(base, vision=True))
-    in_tower = {re.search(r"(\w+)\.lora_", name)[1] for name in layers if "vision_tower" in name}
+    in_tower = {name.split(".lora_")[0].split(".")[-1] for name in layers if "vision_tower" in name}
     assert in_tower == {"q_proj", "k_proj", "v_proj"}
 
 
 def test_names_that_match_no_layer_are_refused(base):
-    with pytest.raises(SettingsError, match="targets is .*names of linear layers"):
+    with pytest.raises(SettingsError, match=r"targets is .*names of linear layers"):
         add_adapter(base, LoraConfig(target_modules=target_pattern(["qproj"], vision=False)))
 
 

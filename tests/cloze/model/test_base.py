@@ -56,7 +56,7 @@ def test_a_model_of_another_kind_is_refused(base_folder, tmp_path):
 
 
 def test_a_base_that_is_nowhere_is_refused_with_what_it_could_be():
-    with pytest.raises(MissingInputError, match="base nobody/nothing: no such folder.*it must be `sample`, a folder"):
+    with pytest.raises(MissingInputError, match=r"base nobody/nothing: no such folder.*it must be `sample`, a folder"):
         load_base("nobody/nothing")
 
 

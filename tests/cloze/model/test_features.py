@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import torch
 from PIL import Image
 
@@ -8,11 +10,11 @@ from cloze.model.features import Features, as_pictures
 class CountingLoader:
     """Loads pictures and remembers which."""
 
-    def __init__(self, root):
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.loaded = []
+        self.loaded: list[str] = []
 
-    def __call__(self, name):
+    def __call__(self, name: str) -> Image.Image:
         self.loaded.append(name)
         return Image.open(self.root / name).convert("RGB")
 

@@ -2,12 +2,14 @@ import pytest
 import torch
 from PIL import Image
 
+from cloze.model.base import Base, load_base
 from cloze.model.batches import collate
+from cloze.model.conversation import Example
 from cloze.model.features import Features
-from cloze.model.loop import Schedule, answer_loss, lr_at, mean_loss, train
+from cloze.model.loop import Schedule, Step, answer_loss, lr_at, mean_loss, train
+from tests.cloze.model.conftest import Tables
 
 ANSWERS = ("Nell waves.", "Pip runs home at night.", "In the cave, Vex hides the pearl.", "Nell waves.")
-SCHEDULE = Schedule(epochs=2, batch=2, accumulate=1, lr=1e-3, warmup=0.1, seed=0)
 
 
 @pytest.fixture
@@ -15,14 +17,14 @@ def examples(base, tables):
     return [base.chat.encode(row, answer) for row, answer in zip(tables.rows, ANSWERS, strict=False)]
 
 
-def features_of(base, tables):
+def features_of(base: Base, tables: Tables) -> Features:
     return Features(base, lambda name: Image.open(tables.pictures / name).convert("RGB"), is_frozen=True)
 
 
-def curve(base, tables, examples, schedule):
+def curve(base: Base, tables: Tables, examples: list[Example], schedule: Schedule) -> list[Step]:
     torch.manual_seed(0)
     base.model.model.language_model.requires_grad_(True)
-    steps = []
+    steps: list[Step] = []
     train(base.model, examples, features_of(base, tables), schedule, steps.append, base.chat.pad_id)
     return steps
 
@@ -44,8 +46,6 @@ def test_the_shortcuts_give_the_loss_of_the_stock_model(base, tables, examples):
 
 
 def test_a_step_does_not_depend_on_how_its_examples_are_cut_into_batches(base_folder, tables, examples):
-    from cloze.model.base import load_base
-
     whole = Schedule(epochs=1, batch=4, accumulate=1, lr=1e-3, warmup=0, seed=0)
     cut = Schedule(epochs=1, batch=1, accumulate=4, lr=1e-3, warmup=0, seed=0)
     once, twice = (curve(load_base(str(base_folder)), tables, examples, schedule) for schedule in (whole, cut))

@@ -1,6 +1,7 @@
 """Each fault that the gate is there for, planted once."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def pair(base, tables):
     return [base.chat.encode(row, ANSWER) for row in tables.rows[:2]]
 
 
-def label(**changes):
+def label(**changes: Any) -> dict[str, Any]:
     return {"sequence_id": "1/1_5", "paradigm": "pred", "state": "ok", "text": ANSWER} | changes
 
 
