@@ -40,6 +40,7 @@ EXPERIMENT = "comics-cloze"
 ROOT = Path(__file__).resolve().parent.parent
 # What MLflow calls a run that nobody named, such as bold-fox-123.
 _MADE_UP_NAME = re.compile(r"^[a-z]+-[a-z]+-\d+$")
+_INSERT_ATTEMPTS = 3
 _DIGEST_LENGTH = 36  # MLflow refuses longer dataset digests
 _PACKAGES = ("mlflow", "torch", "transformers", "peft", "duckdb", "pyarrow", "pillow", "numpy", "rouge-score-rs")
 
@@ -208,14 +209,26 @@ def lineage(run: "Run") -> dict[str, str]:
 
 
 def log_dataset(field: str, uri: str, digest: str) -> None:
-    """Show an input of the active run, with the digest of its bytes."""
+    """Show an input of the active run, with the digest of its bytes.
+
+    MLflow looks a data set up and then inserts it: of two steps that name the same one at the same moment, one is told
+    that it exists already, and finds it the next time it looks.
+    """
     import mlflow
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.exceptions import MlflowException
 
     source = CodeDatasetSource(tags={"uri": uri})
     dataset = MetaDataset(source=source, name=field, digest=digest[:_DIGEST_LENGTH])  # type: ignore[abstract]
-    mlflow.log_input(dataset, context="input")
+    for attempt in range(_INSERT_ATTEMPTS):
+        try:
+            mlflow.log_input(dataset, context="input")
+        except MlflowException as error:
+            if "IntegrityError" not in str(error) or attempt == _INSERT_ATTEMPTS - 1:
+                raise
+        else:
+            return
 
 
 def log_results(out: Path, inherited: Mapping[str, str]) -> None:
