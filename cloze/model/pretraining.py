@@ -32,11 +32,11 @@ class PretrainSettings:
     worlds: str = setting(
         "Seeds of the drawn worlds to learn from; none may be the sample's.", default="1001,1002,1003"
     )
-    sight_steps: int = setting("Steps in which the vision tower learns to name what is shown.", default=800)
-    caption_steps: int = setting("Steps of captioning one panel.", default=300)
-    context_steps: int = setting("Steps of captioning each of five panels.", default=300)
-    lr: float = setting("Highest learning rate of captioning one panel; half of it afterwards.", default=2e-3)
-    seed: int = setting("Decides first weights and order.", default=0)
+    sight_steps: int = setting("Steps in which the vision tower learns to name what is shown.", default=1500)
+    caption_steps: int = setting("Steps of captioning one panel.", default=250)
+    context_steps: int = setting("Steps of captioning each of five panels.", default=350)
+    lr: float = setting("Highest learning rate of captioning.", default=2e-3)
+    seed: int = setting("Decides first weights and order.", default=1001)
     threads: int = setting("Processor threads.", default=1)
 
     def __post_init__(self) -> None:
@@ -136,13 +136,12 @@ def _train(
     from cloze.model.loop import Schedule, Step, train
 
     n_steps = {"captions": settings.caption_steps, "contexts": settings.context_steps}[stage]
-    lr = {"captions": settings.lr, "contexts": settings.lr / 2}[stage]
     batch = min(_BATCHES[stage], len(examples))
     schedule = Schedule(
         epochs=n_steps * batch / len(examples),
         batch=batch,
         accumulate=1,
-        lr=lr,
+        lr=settings.lr,
         warmup=0.05,
         seed=settings.seed,
     )
