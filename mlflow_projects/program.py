@@ -148,7 +148,7 @@ def _run(program: Program, given: Mapping[str, str], run_id: str) -> None:
         tracking.set_tags(resolved.tags)
         tracking.set_name(resolved.name)
         parts = resolved.key_parts()
-        tracking.log_settings(words(resolved.settings), parts, step_key(parts))
+        tracking.log_settings(words(resolved.settings), parts)
         for name, found in resolved.inputs.items():
             tracking.log_dataset(name, found.uri, found.digest)
         with tempfile.TemporaryDirectory(prefix="cloze-") as folder:
@@ -157,7 +157,7 @@ def _run(program: Program, given: Mapping[str, str], run_id: str) -> None:
             extra = (steps,) if program.steps else ()
             metrics = program.stage(resolved.local_settings, workspace, *extra)
             tracking.log_metrics(metrics)
-            tracking.log_results(out, resolved.lineage)
+            tracking.log_results(out, resolved.lineage, step_key(parts))
             if program.after:
                 program.after(Finished(run_id, resolved, out, metrics))
     except BaseException:
@@ -201,7 +201,8 @@ def _word(settings: type[Settings], name: str) -> str:
 def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:
     from mlflow_projects.tracking import Terminated
 
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut the first one's work short
+    for number in (signal.SIGINT, signal.SIGTERM):  # a second one must not cut short what the first one began
+        signal.signal(number, signal.SIG_IGN)
     raise Terminated
 
 

@@ -193,15 +193,13 @@ class Steps:
             return None
         sources = inputs(type(settings))
         named = [self._find(getattr(settings, n), s) for n, s in sources.items() if _is_named(settings, n)]
-        uris = {
-            tracking.lineage(given.run).get(source.artifact, "")
-            for given in [*found.values(), *named]
-            if given.run is not None
-        } - {""}
-        if len(uris) > 1:
-            different = ", ".join(sorted(uris))
+        runs = [given.run for given in [*found.values(), *named] if given.run is not None]
+        uris = {tracking.lineage(run).get(source.artifact, "") for run in runs} - {""}
+        by_content = {inherited.digest: inherited for inherited in (self._find(uri, source) for uri in sorted(uris))}
+        if len(by_content) > 1:
+            different = ", ".join(inherited.uri for inherited in by_content.values())
             raise MissingInputError(f"{name}: the inputs were made from different {source.artifact}: {different}")
-        return self._find(uris.pop(), source) if uris else None
+        return next(iter(by_content.values()), None)
 
     def _make(self, source: TableInput, settings: Settings, found: Mapping[str, Input]) -> Input:
         given: dict[str, str] = {}
@@ -227,6 +225,8 @@ class Steps:
             errors="replace",
         )
         self._children.add(child)
+        if self._stopped:  # it was asked for while this one was starting
+            child.send_signal(signal.SIGTERM)
         lines = _relay(child, name)
         self._children.discard(child)
         if child.wait() != 0:

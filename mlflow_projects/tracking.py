@@ -17,7 +17,9 @@ import logging
 import os
 import platform
 import re
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -85,11 +87,25 @@ def tracked(step: str) -> Iterator[str]:
         mlflow.log_text(reason, "error.txt")
         raise
     finally:
-        if reason:
-            mlflow.set_tags({"cloze.error" if status == "FAILED" else "cloze.end_reason": reason[:5000]})
-        mlflow.flush_async_logging()
-        mlflow.end_run(status)
-        guardian.dismiss()
+        with signals_ignored():
+            if reason:
+                mlflow.set_tags({"cloze.error" if status == "FAILED" else "cloze.end_reason": reason[:5000]})
+            mlflow.flush_async_logging()
+            mlflow.end_run(status)
+            guardian.dismiss()
+
+
+@contextmanager
+def signals_ignored() -> Iterator[None]:
+    """No signal cuts short what gives a run its end (signals can only be set in the main thread)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 def fail_run(run_id: str, reason: str) -> None:
@@ -125,6 +141,7 @@ def create_child(step: str, name: str, parent_id: str) -> str:
         "mlflow.source.type": "PROJECT",
         "mlflow.source.name": parent.data.tags.get("mlflow.source.name", str(ROOT)),
         "cloze.step": step,
+        **_process_tags(),  # of the parent, until the child adopts the run
     }
     return client().create_run(parent.info.experiment_id, tags=tags, run_name=name).info.run_id
 
@@ -231,8 +248,11 @@ def log_dataset(field: str, uri: str, digest: str) -> None:
             return
 
 
-def log_results(out: Path, inherited: Mapping[str, str]) -> None:
-    """Log everything a stage left, and the lineage and digests that later steps go by."""
+def log_results(out: Path, inherited: Mapping[str, str], key: str) -> None:
+    """Log everything a stage left, the lineage and digests that later steps go by, and last the step key.
+
+    A run is reused by its step key, so one that was cut short before this has none.
+    """
     import mlflow
 
     run = mlflow.active_run()
@@ -241,7 +261,7 @@ def log_results(out: Path, inherited: Mapping[str, str]) -> None:
     made = [p for p in sorted(out.iterdir()) if p.suffix == ".parquet" or p.is_dir()]
     uris = {path.name: f"runs:/{run.info.run_id}/{path.name}" for path in made}
     mlflow.set_tags({f"cloze.digest.{path.name}": artifact_digest(path) for path in made})
-    mlflow.set_tag("cloze.lineage", json.dumps({**inherited, **uris}))
+    mlflow.set_tags({"cloze.lineage": json.dumps({**inherited, **uris}), "cloze.step_key": key})
 
 
 def set_name(name: str) -> None:
@@ -285,13 +305,12 @@ def log_step_metrics(metrics: Mapping[str, float], step: int) -> None:
     mlflow.log_metrics(dict(metrics), step=step, synchronous=False)
 
 
-def log_settings(settings: Mapping[str, object], key_parts: Mapping[str, Any], key: str) -> None:
-    """Log effective settings under `cfg.*` and what the step key was made of."""
+def log_settings(settings: Mapping[str, object], key_parts: Mapping[str, Any]) -> None:
+    """Log effective settings under `cfg.*` and what the step key is made of."""
     import mlflow
 
     mlflow.log_params({f"cfg.{name}": value for name, value in settings.items()})
     mlflow.log_dict(dict(key_parts), "step.json")
-    mlflow.set_tag("cloze.step_key", key)
 
 
 def log_metrics(metrics: Mapping[str, float]) -> None:

@@ -6,6 +6,7 @@ measurements).
 """
 
 import re
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -151,10 +152,11 @@ def ad_panels(rules: str, spoken: pa.Array, on_ad_page: np.ndarray, pages: Pages
     """
     if rules == "v1":
         return search(spoken, map(re.escape, V1_PHRASES)).to_numpy(zero_copy_only=False)
-    n_kinds = np.zeros(len(spoken), np.int8)
-    for kind in V2_KINDS.values():
-        n_kinds += search(spoken, kind).to_numpy(zero_copy_only=False)
-    is_ad = on_ad_page | (n_kinds >= 2)
+    some = np.flatnonzero(search(spoken, chain(*V2_KINDS.values())))  # hardly any panel: the rest is done with
+    suspects = spoken.take(pa.array(some))
+    n_kinds = sum((np.asarray(search(suspects, kind)).astype(int) for kind in V2_KINDS.values()), np.zeros(len(some)))
+    is_ad = on_ad_page.copy()
+    is_ad[some[n_kinds >= 2]] = True
     return spread(np.logical_or.reduceat(is_ad, pages.starts), pages.starts, len(is_ad)) if len(is_ad) else is_ad
 
 

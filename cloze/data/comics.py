@@ -84,14 +84,17 @@ def _copy_tables(uri: str, scratch: Path, copy_ocr: bool) -> ImageFolder:
 
     remote, root = open_remote(uri)
     try:
-        top = {info.base_name: info for info in remote.get_file_info(fs.FileSelector(root))}
+        top = remote.get_file_info(fs.FileSelector(root))
+        # A bucket has no folders: a listing does not show them, but asked by name, it looks for what begins so.
+        asked = remote.get_file_info([f"{root}/{name}" for name in PICTURE_FOLDERS])
     except OSError as error:
         raise DataError(uri, f"cannot be listed ({error})", "check the name and your access to it") from error
-    for name, info in top.items():
-        if info.type == fs.FileType.File and (name == ADS_FILE or (copy_ocr and name.endswith(".csv"))):
-            _copy(remote, info.path, scratch / name)
-    below = next((f"/{name}" for name in PICTURE_FOLDERS if name in top), "")
-    return ImageFolder(uri.rstrip("/") + below, root + below, remote)
+    for info in top:
+        if info.base_name == ADS_FILE or (copy_ocr and info.base_name.endswith(".csv")):
+            _copy(remote, info.path, scratch / info.base_name)
+    below = next((f"/{info.base_name}" for info in asked if info.type == fs.FileType.Directory), "")
+    place, mark, options = uri.partition("?")  # such as endpoint_override=...
+    return ImageFolder(place.rstrip("/") + below + mark + options, root + below, remote)
 
 
 def _local(place: str, scratch: Path) -> Path:

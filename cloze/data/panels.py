@@ -19,7 +19,7 @@ from cloze.data.adverts import ADS_FILE, read_ad_pages
 from cloze.data.comics import PICTURE_FOLDERS, SAMPLE, ComicFiles, draw_sample, find_comics
 from cloze.data.database import connect
 from cloze.data.ocr_tables import is_panel_level, read_lettering
-from cloze.data.pictures import CHECKS, PROBLEMS, find_problems
+from cloze.data.pictures import CHECKS, OPENING, PROBLEMS, find_problems
 from cloze.errors import DataError, SettingsError
 from cloze.settings import setting
 from cloze.stage import Workspace
@@ -141,8 +141,9 @@ def _place_pictures(database: "DuckDBPyConnection", lettering: pa.Table, comics:
         database.execute(f"create table joined as select * replace ({_EXPECTED} as image) from lettering")  # noqa: S608
     else:
         database.execute(_BY_PANEL if is_panel_level(comics.ocr) else _BY_BOX)
-    used = [name for (name,) in database.sql("select distinct image from joined where image is not null").fetchall()]
-    problems = find_problems(comics.images, sorted(used), check)
+    used = "select distinct image from joined where image is not null order by image"
+    opened = database.sql(used).to_arrow_table()["image"].to_pylist() if check in OPENING else []
+    problems = find_problems(comics.images, opened, check)
     found = {"name": pa.array(problems, pa.string()), "problem": pa.array(problems.values(), pa.string())}
     database.register("found", pa.table(found))
     database.execute("create table problems as from found")
@@ -160,9 +161,11 @@ def _panels(placed: pa.Table, lettering: pa.Table) -> pa.Table:
     """The table `panels`; where a panel has no row in `lettering`, it says nothing."""
     import pyarrow.compute as pc
 
-    silent = pa.table({"text": [""], "bubbles": pa.array([[]], PANELS.field("bubbles").type)})
-    said = pa.concat_tables([lettering.select(["text", "bubbles"]), silent])
-    said = said.take(pc.fill_null(placed["row"], lettering.num_rows))
+    said = lettering.select(["text", "bubbles"])
+    rows = pc.fill_null(placed["row"], lettering.num_rows)
+    if not np.array_equal(rows.to_numpy(), np.arange(lettering.num_rows)):  # as they are, mostly; taking copies text
+        silent = pa.table({"text": [""], "bubbles": pa.array([[]], PANELS.field("bubbles").type)})
+        said = pa.concat_tables([said, silent]).take(rows)
     columns = {name: placed[name] for name in PANELS.names if name in placed.column_names}
     columns |= {"image": pc.if_else(placed["problem"].is_null(), placed["image"], None)}
     columns |= {"text": said["text"], "bubbles": said["bubbles"]}

@@ -14,7 +14,8 @@ MAX_BYTES = 64 * 2**20
 MAX_SIDE = 10_000
 MAX_PIXELS = 50_000_000  # whole pages are scanned at 5-10 million
 PROBLEMS = ("missing", "empty", "not a picture", "too large", "damaged")
-CHECKS = ("decode", "headers", "listed", "assumed")
+OPENING = ("decode", "headers")  # checks that open every picture
+CHECKS = (*OPENING, "listed", "assumed")
 
 _ENDS_BYTES = 2**16  # a comment or a thumbnail may come before a JPEG's size
 _LAST = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND\xaeB`\x82"}  # by the first two bytes: JPEG, PNG
@@ -30,7 +31,7 @@ def find_problems(folder: "ImageFolder", names: Sequence[str], check: str) -> di
         check: `decode` reads and decodes each (at an eighth of its size); `headers` reads 64 KiB at either end and
             looks at size and end mark; anything else opens none.
     """
-    if check not in ("decode", "headers"):
+    if check not in OPENING:
         return {}
     problem: Callable[[str], str] = _decoded(folder) if check == "decode" else _headers(folder)
 

@@ -1,5 +1,6 @@
 """From panels to the table `sequences`: leave out covers and advertisements, find stories, cut windows, split books."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -62,13 +63,14 @@ def build_sequences(settings: SequenceSettings, workspace: Workspace) -> dict[st
     counts |= {"windows": n_windows, "windows_without_picture": n_windows - len(targets), "sequences": len(targets)}
     if not len(targets):
         raise DataError(source, _why_none(counts), "see docs/cleaning.md; min_story and context can be smaller")
-    book = panels["book"].to_numpy()[stories.rows[targets]]
-    group = book
-    if settings.rules == "v2":
-        groups = reprint_groups(panels.select(["book", "text"]).take(pa.array(stories.rows)), workspace.cache)
-        group = np.array([groups[b] for b in book.tolist()], np.int32)
+    with ThreadPoolExecutor(1) as beside:  # Arrow and DuckDB let go of the interpreter
+        groups = beside.submit(_groups, settings, panels, stories, workspace.cache)
+        cut = _cut(panels, stories, targets, settings.context)
+    book = cut["book"].to_numpy()
+    group = groups.result()[targets]
     split = _splits(settings, book, group)
-    sequences = _sequences(panels, stories, targets, settings.context, group, split)
+    columns = {name: cut[name] for name in cut.column_names} | {"group": pa.array(group), "split": pa.array(split)}
+    sequences = pa.table([columns[name] for name in SEQUENCES.names], schema=SEQUENCES)
     write_table(with_images(sequences, images_uri(panels)), workspace.out / "sequences.parquet")
     n_books = len(np.unique(panels["book"].to_numpy()))
     return counts | _split_counts(n_books, book, group, split)
@@ -157,6 +159,15 @@ def windows(starts: np.ndarray, has_image: np.ndarray, context: int) -> tuple[np
     return np.flatnonzero(inside & complete), int(inside.sum())
 
 
+def _groups(settings: SequenceSettings, panels: pa.Table, stories: Stories, scratch: Path) -> np.ndarray:
+    """(n,) the group of each panel's book, in the order of `stories`."""
+    if settings.rules == "v1":
+        return panels["book"].to_numpy()[stories.rows]
+    kept = panels.select(["book", "text"]).take(pa.array(stories.rows))
+    groups = reprint_groups(kept, scratch)
+    return np.array([groups[book] for book in kept["book"].to_pylist()], np.int32)
+
+
 def _splits(settings: SequenceSettings, book: np.ndarray, group: np.ndarray) -> np.ndarray:
     """(n,) the split of each sequence."""
     if settings.folds == "official":
@@ -167,25 +178,24 @@ def _splits(settings: SequenceSettings, book: np.ndarray, group: np.ndarray) -> 
     return np.array([side[g] for g in group.tolist()])
 
 
-def _sequences(
-    panels: pa.Table, stories: Stories, targets: np.ndarray, context: int, group: np.ndarray, split: np.ndarray
-) -> pa.Table:
-    """The table, a chunk of rows at a time: a text stands in it six times, and Arrow holds 2 GiB of text at most."""
+def _cut(panels: pa.Table, stories: Stories, targets: np.ndarray, context: int) -> pa.Table:
+    """Sequences but for group and split, a chunk of rows at a time: a text stands in them six times, and Arrow holds
+    2 GiB of text at most."""
     fields = [panels[name].combine_chunks() for name in ("panel_id", "image", "text")]
     panel = pa.StructArray.from_arrays(fields, fields=list(SEQUENCES.field("target").type))
+    schema = pa.schema([field for field in SEQUENCES if field.name not in ("group", "split")])
     book = panels["book"].to_numpy()
     chunks = []
     for start in range(0, len(targets), _CHUNK):
-        here = slice(start, start + _CHUNK)
-        positions = targets[here]
+        positions = targets[start : start + _CHUNK]
         rows = stories.rows[positions]
         before = stories.rows[positions[:, None] + np.arange(-context, 0)]
         ends = pa.array(np.arange(len(rows) + 1) * context, pa.int32())
         shown = panel.take(pa.array(before.ravel()))
         target = panel.take(pa.array(rows))
-        columns = [target.field("panel_id"), book[rows], stories.numbers[positions], group[here], split[here]]
+        columns = [target.field("panel_id"), pa.array(book[rows]), pa.array(stories.numbers[positions])]
         context_column = pa.ListArray.from_arrays(ends, shown, type=SEQUENCES.field("context").type)
-        chunks.append(pa.RecordBatch.from_arrays([*map(pa.array, columns), context_column, target], schema=SEQUENCES))
+        chunks.append(pa.RecordBatch.from_arrays([*columns, context_column, target], schema=schema))
     return pa.Table.from_batches(chunks)
 
 

@@ -96,8 +96,7 @@ def finished(store, tmp_path) -> str:
     out.mkdir()
     (out / "panels.parquet").write_bytes(b"whole")
     with tracking.tracked("ingest") as run_id:
-        tracking.log_results(out, {"facts.parquet": "runs:/x/facts.parquet"})
-        tracking.set_tags({"cloze.step_key": run_id})
+        tracking.log_results(out, {"facts.parquet": "runs:/x/facts.parquet"}, key=run_id)
     return run_id
 
 

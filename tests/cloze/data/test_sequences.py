@@ -29,6 +29,7 @@ LINES = (
     "only 10¢",
     "it was a long and quiet night in the old mill by the river, and nobody came",
     "Ⓐ B cd",
+    "ABC d",
 )
 
 

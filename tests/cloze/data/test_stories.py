@@ -57,6 +57,15 @@ def test_speech_that_v1_takes_for_a_title_is_none_in_v2(line):
 
 
 @pytest.mark.parametrize(
+    ("line", "expected"), [("ABC d", False), ("ABCD d", True), ("A B C D E F", True), ("- !", False)]
+)
+def test_v1_takes_2_to_6_words_for_a_title_if_more_than_three_quarters_are_capitals(line, expected):
+    assert begins("v1", line) is expected
+    assert not begins("v1", "ABCDEFG")
+    assert not begins("v1", "A B C D E F G")
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "BLUE BEETLE IN: THE HAUNTED MILL",

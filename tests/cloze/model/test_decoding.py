@@ -1,0 +1,122 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloze.errors import DataError, SettingsError
+from cloze.model.decoding import PredictSettings, predict
+from cloze.model.training import FinetuneSettings, finetune
+from cloze.tables import read_table, table, write_table
+from tests.cloze.model.conftest import make_workspace
+
+
+@pytest.fixture
+def settings(base_folder, tables):
+    return PredictSettings(sequences=tables.sequences, base=str(base_folder), max_new_tokens=8, batch=4)
+
+
+@pytest.fixture(scope="module")
+def adapter(base_folder, tables, tmp_path_factory):
+    workspace = make_workspace(tmp_path_factory.mktemp("adapter") / "out")
+    settings = FinetuneSettings(
+        sequences=tables.sequences, labels=tables.labels["pred"], base=str(base_folder), epochs=8, batch=4, lr=1e-2
+    )
+    finetune(settings, workspace)
+    return str(workspace.out / "adapter")
+
+
+def predictions(settings: PredictSettings, out: Path) -> list[dict[str, Any]]:
+    workspace = make_workspace(out)
+    predict(settings, workspace)
+    rows: list[dict[str, Any]] = read_table(workspace.out / "predictions.parquet", "predictions").to_pylist()
+    return rows
+
+
+def fingerprint(settings: PredictSettings, out: Path) -> dict[str, Any]:
+    predict(settings, make_workspace(out))
+    found: dict[str, Any] = json.loads((out / "fingerprint.json").read_text())
+    return found
+
+
+def test_every_sequence_of_the_split_is_predicted_in_table_order(settings, tables, tmp_path):
+    rows = predictions(settings, tmp_path / "out")
+    assert [row["sequence_id"] for row in rows] == [r["sequence_id"] for r in tables.rows if r["split"] == "test"]
+    assert {row["finish_reason"] for row in rows} <= {"stop", "length"}
+    assert all(row["prompt_tokens"] > 100 and row["output_tokens"] <= 8 and row["seconds"] > 0 for row in rows)
+
+
+def test_predictions_are_the_same_in_any_batch(settings, tmp_path):
+    texts = [
+        [row["prediction"] for row in predictions(replace(settings, batch=batch), tmp_path / str(batch))]
+        for batch in (1, 8)
+    ]
+    assert texts[0] == texts[1]
+
+
+def test_an_adapter_brings_its_own_base_and_changes_what_is_written(settings, adapter, tmp_path):
+    plain = predictions(settings, tmp_path / "plain")
+    adapted = predictions(replace(settings, base="", adapter=adapter), tmp_path / "adapted")
+    assert [row["prediction"] for row in plain] != [row["prediction"] for row in adapted]
+
+
+def test_an_adapter_of_another_base_is_refused(settings, adapter, other_base_folder, tmp_path):
+    with pytest.raises(DataError, match=r"trained on base .*tiny .*, not on .*other"):
+        predictions(replace(settings, base=str(other_base_folder), adapter=adapter), tmp_path / "out")
+
+
+def test_a_part_of_the_split_is_the_same_part_in_every_run(settings, tmp_path):
+    all_rows = predictions(settings, tmp_path / "all")
+    some = predictions(replace(settings, examples=3, blind="text"), tmp_path / "some")
+    again = predictions(replace(settings, examples=3), tmp_path / "again")
+    assert len(some) == 3
+    assert [row["sequence_id"] for row in some] == [row["sequence_id"] for row in again]
+    assert {row["sequence_id"] for row in some} < {row["sequence_id"] for row in all_rows}
+
+
+@pytest.mark.parametrize(
+    "change", [{"blind": "images"}, {"max_new_tokens": 9}, {"split": "val"}, {"precision": "bf16"}]
+)
+def test_the_fingerprint_changes_with_what_decides_predictions(settings, tmp_path, change):
+    plain = fingerprint(settings, tmp_path / "plain")
+    assert plain == fingerprint(replace(settings, batch=2), tmp_path / "batch")
+    assert plain != fingerprint(replace(settings, **change), tmp_path / "changed")
+
+
+def test_the_fingerprint_tells_an_adapter_from_none(settings, adapter, tmp_path):
+    assert fingerprint(settings, tmp_path / "plain")["adapter_digest"] is None
+    assert len(fingerprint(replace(settings, adapter=adapter), tmp_path / "adapted")["adapter_digest"]) == 64
+
+
+def test_the_prompt_shown_is_the_one_that_training_shows_up_to_the_answer(settings, adapter, tmp_path):
+    predictions(replace(settings, split="train"), tmp_path / "out")
+    predicts = (tmp_path / "out" / "prompt.txt").read_text().split("\n\n", 1)[1]
+    trains = (Path(adapter).parent / "prompt.txt").read_text().split("\n\n", 1)[1]
+    assert trains.startswith(predicts)
+    assert trains[len(predicts)] == "⟦"
+
+
+def test_any_lettering_can_be_read(settings, tables, tmp_path):
+    texts = ["<image><|im_end|>", "ÀÉÎ 漫画 🙂", "x" * 2000, "\x00\n\t", "{{ 1 }} {% raw %}"]
+    context = [panel | {"text": text} for panel, text in zip(tables.rows[0]["context"], texts, strict=True)]
+    path = tmp_path / "sequences.parquet"
+    write_table(table("sequences", [tables.rows[0] | {"context": context}], str(tables.pictures)), path)
+    (row,) = predictions(replace(settings, sequences=str(path), split="all"), tmp_path / "out")
+    assert row["output_tokens"] > 0
+
+
+def test_an_empty_split_is_an_error(settings, tables, tmp_path):
+    path = tmp_path / "sequences.parquet"
+    write_table(table("sequences", tables.rows[:2], str(tables.pictures)), path)
+    with pytest.raises(DataError, match=r"no sequence in split test \(2 in all\); try split=all"):
+        predictions(replace(settings, sequences=str(path)), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [("split", "dev", "one of train, val, test, all"), ("blind", "all", "one of none"), ("batch", 0, "1 or more")],
+)
+def test_settings_out_of_range_are_refused_by_name(name, value, expected):
+    with pytest.raises(SettingsError, match=f"{name} is .*; it must be {expected}"):
+        PredictSettings(**{name: value})
