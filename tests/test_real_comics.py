@@ -2,44 +2,50 @@
 
 import re
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import PROJECT
 
-@pytest.fixture(scope="module")
-def run(environment, tmp_path_factory):
-    """Runs one entry point in a store of its own and gives back its run id."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('real') / 'mlflow.db'}"
-    folder = Path(__file__).resolve().parent.parent
 
-    def run_step(step: str, *arguments: str) -> str:
+@dataclass(frozen=True)
+class Project:
+    """The project with a store of its own; entry points run as processes."""
+
+    tracking_uri: str
+    environment: dict[str, str]
+
+    def run(self, step: str, *arguments: str) -> str:
+        """Run one entry point; the URI of its run."""
         done = subprocess.run(
             ["python", "-m", f"jobs.{step}", *arguments],
-            cwd=folder,
-            env={**environment, "MLFLOW_TRACKING_URI": uri},
+            cwd=PROJECT,
+            env={**self.environment, "MLFLOW_TRACKING_URI": self.tracking_uri},
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        run_ids = re.findall(rf"{step} finished: runs:/(\w+)", done.stdout)
-        return f"runs:/{run_ids[-1]}"
-
-    run_step.uri = uri
-    return run_step
+        return "runs:/" + re.findall(rf"{step} finished: runs:/(\w+)", done.stdout)[-1]
 
 
-def test_real_panels_become_a_report_with_the_models_text(run, real_data):
+@pytest.fixture(scope="module")
+def project(environment, tmp_path_factory):
+    return Project(f"sqlite:///{tmp_path_factory.mktemp('real') / 'mlflow.db'}", environment)
+
+
+def test_real_panels_become_a_report_with_the_models_text(project, real_data):
     import mlflow
 
-    panels = run("ingest", "--comics", str(real_data / "real_comics"))
-    sequences = run("sequences", "--panels", panels, "--min_story", "6")
-    predictions = run("predict", "--sequences", sequences, "--split", "all", "--examples", "12")
-    scored = run("eval", "--predictions", predictions, "--pred_labels", "none", "--descp_labels", "none")
-    report = run("report", "--runs", scored)
+    panels = project.run("ingest", "--comics", str(real_data / "real_comics"))
+    sequences = project.run("sequences", "--panels", panels, "--min_story", "6")
+    predictions = project.run("predict", "--sequences", sequences, "--split", "all", "--examples", "12")
+    scored = project.run("eval", "--predictions", predictions, "--pred_labels", "none", "--descp_labels", "none")
+    report = project.run("report", "--runs", scored)
 
-    client = mlflow.MlflowClient(run.uri)
+    client = mlflow.MlflowClient(project.tracking_uri)
     metrics = client.get_run(scored.removeprefix("runs:/")).data.metrics
     assert metrics["n_predictions"] == 12
     assert "eval/lettering/rougeL" in metrics
@@ -49,8 +55,8 @@ def test_real_panels_become_a_report_with_the_models_text(run, real_data):
     assert "lettering" in page
 
 
-def test_sequences_of_real_comics_are_not_labelled_by_the_sample(run, real_data):
-    panels = run("ingest", "--comics", str(real_data / "real_comics"))
-    sequences = run("sequences", "--panels", panels, "--min_story", "6")
+def test_sequences_of_real_comics_are_not_labelled_by_the_sample(project, real_data):
+    panels = project.run("ingest", "--comics", str(real_data / "real_comics"))
+    sequences = project.run("sequences", "--panels", panels, "--min_story", "6")
     with pytest.raises(AssertionError, match="knows the drawn sample only"):
-        run("label", "--sequences", sequences)
+        project.run("label", "--sequences", sequences)
