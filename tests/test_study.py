@@ -13,11 +13,11 @@ import pytest
 from tests.conftest import Study
 
 # About half of what was measured on the study's own run (docs/model.md): room for another machine's arithmetic.
-ROUGE_MARGIN = 0.10
-RECALL_MARGIN = 0.10
-ZERO_SHOT_RECALL = (0.10, 0.60)
-LOSS_MARGIN = 0.02
-PICTURE_MARGIN = 0.04
+ROUGE_MARGIN = 0.12
+RECALL_MARGIN = 0.13
+ZERO_SHOT_RECALL = (0.10, 0.40)
+LOSS_MARGIN = 0.01
+PICTURE_MARGIN = 0.07
 
 EVALUATED = {
     "eval_zero_shot_pred": ("zero-shot", "pred"),

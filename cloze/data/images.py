@@ -56,11 +56,12 @@ class ImageFolder:
         Raises:
             DataError: as `read`.
         """
+        if self.remote:  # one request for the whole is answered sooner than several for parts
+            content = self.read(name)
+            return content[:n_bytes], content[-n_bytes:]
         with self._open(name) as stream:
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(0)
             head = stream.read(n_bytes)
-            stream.seek(max(0, size - n_bytes))
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - n_bytes))
             return head, stream.read(n_bytes)
 
     def load(self, name: str) -> "Image":
@@ -81,7 +82,7 @@ class ImageFolder:
         stays_below(name, self.uri)
         path = f"{self.root}/{name}"
         try:
-            return self.remote.open_input_file(path) if self.remote else Path(path).open("rb")
+            return self.remote.open_input_stream(path) if self.remote else Path(path).open("rb")
         except FileNotFoundError:
             raise DataError(f"{self.uri}/{name}", "no such picture", "check the folder or run `ingest` again") from None
 

@@ -10,6 +10,7 @@ from cloze.data.splits import SPLITS
 from cloze.errors import DataError, SettingsError
 from cloze.sample.books import REPRINTS
 from cloze.tables import PANELS, file_digest, images_uri, read_table
+from tests.cloze.data.bucket import bucket
 from tests.cloze.data.comics_files import (
     box,
     jpeg,
@@ -120,6 +121,32 @@ def test_nothing_is_left_behind_where_it_fails(tmp_path):
     with pytest.raises(DataError):
         read(comics, tmp_path)
     assert list(tmp_path.glob("out*/*")) == list(tmp_path.glob("cache/*")) == []
+
+
+@pytest.mark.parametrize("check", ["decode", "headers"])
+def test_comics_in_a_bucket_are_read_like_those_in_a_folder(check, tmp_path):
+    comics = write_comics(
+        tmp_path / "bucket" / "comics", [box("1/1_0", "HI"), box("1/1_1")], ["1/1_0", "1/1_1", "1/1_2"]
+    )
+    (comics / "raw_panel_images" / "1" / "1_1.jpg").write_bytes(b"")
+    (comics / "predadpages.txt").write_text("1---1\n")
+    with bucket(tmp_path / "bucket") as options:
+        found, counts, space = read(f"gs://anonymous@bucket/comics{options}", tmp_path, pictures=check)
+        assert by_id(found, "image") == {"1/1_0": "1/1_0.jpg", "1/1_1": None, "1/1_2": "1/1_2.jpg"}
+        assert (counts["pictures_empty"], counts["ad_panels"]) == (1, 3)
+        folder = open_images(images_uri(pq.read_table(space.out / "panels.parquet")), tmp_path)
+        assert folder.load("1/1_2.jpg").size == (24, 16)
+        with pytest.raises(DataError, match=r"9_9.jpg: no such picture"):
+            folder.load("1/9_9.jpg")
+
+
+def test_a_table_in_a_bucket_that_is_not_there_is_an_error(tmp_path):
+    write_pictures(tmp_path / "bucket" / "comics" / "images", ["1/1_0.jpg"])
+    with bucket(tmp_path / "bucket") as options:
+        with pytest.raises(DataError, match="holds no OCR table"):
+            read(f"gs://anonymous@bucket/comics{options}", tmp_path)
+        with pytest.raises(DataError, match="no such file"):
+            read(f"gs://anonymous@bucket/comics{options}", tmp_path, ocr=f"gs://anonymous@bucket/x.csv{options}")
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
