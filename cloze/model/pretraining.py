@@ -62,7 +62,7 @@ class PretrainSettings:
 def pretrain(settings: PretrainSettings, workspace: Workspace) -> dict[str, float]:
     """Make a sample base from nothing and leave it in `base/`.
 
-    What ships in `cloze/sample/weights/base` was made by this, with the default settings (docs/model.md).
+    What ships in `cloze/sample/weights/base` is an earlier one of a simpler recipe (docs/model.md says which and why).
     """
     import torch
     from PIL import Image
