@@ -1,7 +1,6 @@
 """Train a LoRA adapter on the labels of one paradigm: `mlflow run . -e finetune -P paradigm=pred`."""
 
 from cloze.model.training import FinetuneSettings, finetune
-
 from mlflow_projects.program import program
 from mlflow_projects.registry import register_adapter
 

@@ -1,7 +1,6 @@
 """Predict the sixth panel of sequences: `mlflow run . -e predict -P adapter=models:/cloze-pred/1`."""
 
 from cloze.model.decoding import PredictSettings, predict
-
 from mlflow_projects.program import program
 
 main = program(PredictSettings, predict)
