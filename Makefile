@@ -19,6 +19,7 @@ demo: setup  ## the 2x2 study on the sample, through MLflow
 	$(ACTIVATE) && mlflow run .
 
 ui: setup  ## MLflow's pages on http://127.0.0.1:5000, with one process instead of fourteen
+	@case "$${MLFLOW_TRACKING_URI:-}" in http*) echo "runs are kept by a server: open $$MLFLOW_TRACKING_URI" >&2; exit 2 ;; esac
 	$(ACTIVATE) && MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --host 127.0.0.1 --port $${PORT:-5000} \
 	    --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$$PWD/mlflow.db}" --default-artifact-root "$$PWD/mlruns"
 

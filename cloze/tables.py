@@ -4,7 +4,6 @@ Schema metadata `cloze.images` holds the URI of the image root that `image` colu
 `panels` to every table made from it.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -147,19 +146,3 @@ def read_table(path: Path | str, name: str, columns: list[str] | None = None) ->
         if found.field(field.name).type != field.type:
             raise DataError(path, f"column {field.name} is {found.field(field.name).type}, not {field.type}", remedy)
     return pq.read_table(path, columns=[field.name for field in wanted])
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, as hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def folder_digest(folder: Path) -> str:
-    """SHA-256 over names and contents of all files below a folder, as hex; hidden files do not count."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(".") for part in relative.parts):
-            digest.update(f"{relative.as_posix()}\0{file_digest(path)}\n".encode())
-    return digest.hexdigest()

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloze.digests import file_digest
 from cloze.errors import MissingInputError
-from cloze.tables import file_digest
 from mlflow_projects import tracking
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def make_comparable(finished: "Finished") -> None:
     One comparison page of evaluated runs then shows scores and how the adapters were trained.
     """
     tracking.log_table(finished.out / "examples.parquet", "examples.json")
-    adapter = finished.resolved.lineage.get("adapter")
-    if adapter:
+    adapter = finished.resolved.lineage.get("adapter", "")
+    if adapter.startswith("runs:/"):
         trained = tracking.get_run(_parts(adapter)[0])
         names = [n for n in trained.data.metrics if n.startswith(("train/", "val/")) or n in _TOKEN_FIGURES]
         tracking.copy_metrics(trained, names)
@@ -64,18 +64,19 @@ def _cell(run: "Run", cache: Path) -> dict[str, Any]:
         tables[name] = _path(uris.get(f"{name}.parquet", ""), cache)
     for name in _LABELS:
         tables[name] = _path(settings.get(name, ""), cache)
-    predicted = tracking.get_run(_parts(uris["predictions.parquet"])[0])
+    predictions = uris["predictions.parquet"]
+    predicted = tracking.get_run(_parts(predictions)[0]) if predictions.startswith("runs:/") else None
     curves = [name for name in run.data.metrics if name.startswith(("train/", "val/"))]
     return {
         "run_id": run.info.run_id,
         "run_name": run.info.run_name,
         "paradigm": tags.get("cloze.paradigm", "none"),
-        "condition": tags["cloze.condition"],
-        "blind": predicted.data.params.get("cfg.blind", "none"),
+        "condition": tags.get("cloze.condition", "given"),
+        "blind": predicted.data.params["cfg.blind"] if predicted else "none",
         "metrics": run.data.metrics,
         "curves": {name: tracking.metric_history(run.info.run_id, name) for name in sorted(curves)},
         "settings": settings,
-        "fingerprint": tracking.read_json(predicted, "fingerprint.json", cache) or {},
+        "fingerprint": tracking.read_json(predicted, "fingerprint.json", cache) if predicted else {},
         "tables": tables,
     }
 
@@ -84,7 +85,7 @@ def _path(uri: str, cache: Path) -> str | None:
     if not uri or uri == "none":
         return None
     if not uri.startswith("runs:/"):
-        return uri
+        return str(tracking.given_path(uri)[0])
     run_id, name = _parts(uri)
     return str(tracking.artifact_path(tracking.get_run(run_id), name, cache))
 

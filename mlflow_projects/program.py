@@ -6,13 +6,11 @@ Everything here is written once for all entry points; a file in `jobs/` only say
 import importlib
 import logging
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, get_type_hints
 
 import click
@@ -122,7 +120,7 @@ def run_program(program: Program, given: Mapping[str, str]) -> int:
     """Run a program in an MLflow run of its own; the exit status."""
     from mlflow_projects import tracking
 
-    signal.signal(signal.SIGTERM, _terminate)
+    tracking.raise_on_signals()
     try:
         with tracking.tracked(program.name) as run_id:
             _run(program, given, run_id)
@@ -196,14 +194,6 @@ def _option(settings: type[Settings], name: str) -> click.Option:
 def _word(settings: type[Settings], name: str) -> str:
     value = settings.__dataclass_fields__[name].default
     return ("no", "yes")[value] if isinstance(value, bool) else str(value)
-
-
-def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:
-    from mlflow_projects.tracking import Terminated
-
-    for number in (signal.SIGINT, signal.SIGTERM):  # a second one must not cut short what the first one began
-        signal.signal(number, signal.SIG_IGN)
-    raise Terminated
 
 
 def _end_adopted_run(reason: str) -> None:

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cloze.tables import file_digest, folder_digest
+from cloze.digests import file_digest, folder_digest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "cloze"
@@ -40,7 +40,9 @@ def code_digest(module: str, root: Path = ROOT) -> str:
 def content_digest(value: str) -> str | None:
     """Digest of what a local path holds, or None if the value names nothing here.
 
-    A file counts by its contents; a folder (a million pictures, a base of 16 GB) by names, sizes and times.
+    A file counts by its contents. A folder may hold a million pictures or 16 GB of weights, so it counts by names, the
+    sizes and times of files that lie directly in it, and the times of folders below: a picture that was overwritten in
+    place, under its own name, is not noticed.
     """
     path = Path(value)
     if not value or not path.exists():
@@ -48,19 +50,22 @@ def content_digest(value: str) -> str | None:
     if path.is_file():
         return file_digest(path)
     digest = hashlib.sha256()
-    for entry in _entries(path):
-        status = entry.stat()
-        digest.update(f"{entry.path[len(str(path)) :]} {status.st_size} {status.st_mtime_ns}\n".encode())
+    for folder, entries in _listings(path):
+        for entry in entries:
+            status = entry.stat() if folder == path or entry.is_dir() else None
+            seen = f"{status.st_size} {status.st_mtime_ns}" if status else ""
+            digest.update(f"{entry.path[len(str(path)) :]} {seen}\n".encode())
     return digest.hexdigest()
 
 
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+def _listings(folder: Path) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
+    """Every folder with what lies in it; one listing each, and no look at any single file."""
     with os.scandir(folder) as found:
-        for entry in sorted(found, key=lambda e: e.name):
-            if entry.is_dir():
-                yield from _entries(Path(entry.path))
-            else:
-                yield entry
+        entries = sorted(found, key=lambda entry: entry.name)
+    yield folder, entries
+    for entry in entries:
+        if entry.is_dir():
+            yield from _listings(Path(entry.path))
 
 
 def _closure(module: str, root: Path) -> set[Path]:

@@ -128,11 +128,12 @@ class Steps:
                 raise SettingsError(name, "", f"given: no step makes {source.artifact}")
             if given is not None:
                 found[name] = given
+        self._check_adapter(settings, found)
         settings = dataclasses.replace(settings, **{n: i.uri for n, i in found.items()})
         tags = _tags(settings, found)
         if getattr(settings, "paradigm", "") == "auto":
             settings = dataclasses.replace(settings, paradigm=tags.get("cloze.paradigm", "auto"))
-        return Resolved(step, settings, found, _merged_lineage(found), tags)
+        return Resolved(step, settings, found, _merged_lineage(found, inputs(type(settings))), tags)
 
     def ensure(self, step: str, given: Mapping[str, str], name: str = "") -> "Run":
         """The finished run of a step with these settings: an earlier one, or a child made now."""
@@ -150,6 +151,13 @@ class Steps:
                 return run
             return self._run_child(resolved, name or resolved.name)
 
+    def start_no_more(self, reason: str) -> None:
+        """Start no more children; those that run may finish, and be reused when the fault is mended."""
+        self._stopped = True
+        log.error("%s", reason)
+        if self._children:
+            log.info("starting no more steps; waiting for %d that run", len(self._children))
+
     def stop(self) -> None:
         """Ask every running child to end, and start no more."""
         self._stopped = True
@@ -164,12 +172,12 @@ class Steps:
         if value.startswith("models:/"):
             version, run_id = find_version(value)
             return self._of_run(tracking.require_finished(run_id), source.artifact, version)
-        path = Path(value).absolute()
-        if not path.exists():
-            raise MissingInputError(
-                f"{value}: no such {source.artifact}; expected runs:/ID, models:/NAME/VERSION or a path"
-            )
-        return Input(str(path), path, tracking.artifact_digest(path))
+        try:
+            path, digest = tracking.given_path(value)
+        except MissingInputError as error:
+            expected = f"{source.artifact} was expected: runs:/ID, models:/NAME/VERSION or a path"
+            raise MissingInputError(f"{error}; {expected}") from error
+        return Input(tracking.pinned(path, digest), path, digest)
 
     def _find_many(self, value: str, source: TableInput) -> Input:
         """Evaluated runs, described in one file; a study stands for its evaluated runs."""
@@ -201,6 +209,17 @@ class Steps:
             raise MissingInputError(f"{name}: the inputs were made from different {source.artifact}: {different}")
         return next(iter(by_content.values()), None)
 
+    def _check_adapter(self, settings: Settings, found: Mapping[str, Input]) -> None:
+        """Refuse predictions together with an adapter that did not make them."""
+        if not ("predictions" in found and "adapter" in found and found["predictions"].run):
+            return
+        uri = tracking.lineage(found["predictions"].run).get("adapter")
+        if not uri or self._find(uri, inputs(type(settings))["adapter"]).digest != found["adapter"].digest:
+            raise MissingInputError(
+                f"adapter {found['adapter'].uri} did not make the predictions {found['predictions'].uri}; "
+                "name one of them only"
+            )
+
     def _make(self, source: TableInput, settings: Settings, found: Mapping[str, Input]) -> Input:
         given: dict[str, str] = {}
         own = {**words(settings), **{name: item.uri for name, item in found.items()}}
@@ -215,15 +234,19 @@ class Steps:
         run_id = tracking.create_child(resolved.step, name, self.parent_id)
         log.info("started  %-32s runs:/%s", name, run_id)
         options = [part for option, word in words(resolved.settings).items() for part in (f"--{option}", word)]
-        child = subprocess.Popen(
-            [sys.executable, "-m", f"jobs.{resolved.step}", *options],
-            cwd=tracking.ROOT,
-            env=tracking.child_environment(run_id),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-m", f"jobs.{resolved.step}", *options],
+                cwd=tracking.ROOT,
+                env=tracking.child_environment(run_id),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
+        except BaseException as error:
+            tracking.end_vanished(run_id, f"the process could not be started: {error!r}")
+            raise
         self._children.add(child)
         if self._stopped:  # it was asked for while this one was starting
             child.send_signal(signal.SIGTERM)
@@ -276,14 +299,20 @@ def _tags(settings: Settings, found: Mapping[str, Input]) -> dict[str, str]:
         wanted = inherited.get("cloze.paradigm", "pred")
         if f"{wanted}_labels" not in names or f"{wanted}_labels" in found:  # real comics may have no labels at all
             tags["cloze.paradigm"] = wanted
-    if "adapter" in names:
-        tags["cloze.condition"] = "fine-tuned" if "adapter" in found else inherited.get("cloze.condition", "zero-shot")
+    if "adapter" in found:
+        tags["cloze.condition"] = "fine-tuned"
+    elif "cloze.condition" in inherited:
+        tags["cloze.condition"] = inherited["cloze.condition"]
+    elif "adapter" in names and "predictions" not in found:  # a file of predictions does not say who made them
+        tags["cloze.condition"] = "zero-shot"
     return tags
 
 
-def _merged_lineage(found: Mapping[str, Input]) -> dict[str, str]:
+def _merged_lineage(found: Mapping[str, Input], sources: Mapping[str, TableInput]) -> dict[str, str]:
     merged: dict[str, str] = {}
-    for given in found.values():
+    for name, given in found.items():
         if given.run is not None:
             merged.update(tracking.lineage(given.run))
+        elif not sources[name].many:
+            merged[sources[name].artifact] = given.uri
     return merged

@@ -118,19 +118,21 @@ def _run_all(study: Mapping[str, StudyStep], workers: int, steps: "Steps") -> "d
                     name = waiting.pop(future)
                     runs[name] = future.result()
                     sorter.done(name)
-        except BaseException as error:
-            # Steps that run already may finish, and be reused, after a fault of another; not after a signal.
+        except Exception as error:
             pool.shutdown(wait=False, cancel_futures=True)
-            if not isinstance(error, Exception):
-                steps.stop()
+            steps.start_no_more(str(error))
+            raise
+        except BaseException:  # a signal: what runs is not waited for
+            pool.shutdown(wait=False, cancel_futures=True)
+            steps.stop()
             raise
     return runs
 
 
 def _show(report: "Run", workspace: Workspace) -> None:
     """Print the 2x2 table and where the report lies; keep a copy of the report with the study."""
-    table = tracking.fetch(report, "two_by_two.txt", workspace.cache).read_text(encoding="utf-8")
-    page = tracking.fetch(report, "report.html", workspace.cache)
+    table = tracking.artifact_path(report, "two_by_two.txt", workspace.cache).read_text(encoding="utf-8")
+    page = tracking.artifact_path(report, "report.html", workspace.cache)
     (workspace.out / "two_by_two.txt").write_text(table, encoding="utf-8")
     (workspace.out / "report.html").write_bytes(page.read_bytes())
     click.echo(f"\n{table}\nreport: {page}\nMLflow UI: make ui\n")

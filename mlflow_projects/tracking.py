@@ -7,8 +7,8 @@ A run of ours carries, besides what MLflow gives it:
     cloze.paradigm        pred or descp, where it has one
     cloze.condition       zero-shot or fine-tuned, where it has one
     cloze.lineage         JSON: artifact name -> URI of every table and adapter it was made from, its own included
-    cloze.digest.<name>   SHA-256 of each artifact that others may read
-    cloze.host, cloze.pid, cloze.process_start    the process that holds it, so that the dead can be told
+    cloze.digest.<name>   SHA-256 of everything that the stage left
+    cloze.host, cloze.process                     the process that holds it, so that the dead can be told
     cloze.error, cloze.end_reason                 why it ended as it did
 """
 
@@ -19,32 +19,42 @@ import platform
 import re
 import signal
 import subprocess
-import threading
+import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import psutil
 
+from cloze.digests import file_digest, folder_digest
 from cloze.errors import DataError, MissingInputError
-from cloze.tables import file_digest, folder_digest
 from mlflow_projects.guardian import Guardian
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+    from mlflow.utils.async_logging.run_operations import RunOperations
 
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "comics-cloze"
 ROOT = Path(__file__).resolve().parent.parent
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # What MLflow calls a run that nobody named, such as bold-fox-123.
 _MADE_UP_NAME = re.compile(r"^[a-z]+-[a-z]+-\d+$")
 _INSERT_ATTEMPTS = 3
+# An environment that is not ready after a day never will be (seconds).
+_LONGEST_SETUP = 24 * 3600
+_PINNED = re.compile(r"(?P<path>.*?)(?:#sha256=(?P<digest>[0-9a-f]{64}))?", re.DOTALL)
 _DIGEST_LENGTH = 36  # MLflow refuses longer dataset digests
 _PACKAGES = ("mlflow", "torch", "transformers", "peft", "duckdb", "pyarrow", "pillow", "numpy", "rouge-score-rs")
+
+
+_queued: "list[RunOperations]" = []  # curves on their way to the store
 
 
 class Terminated(BaseException):
@@ -70,42 +80,59 @@ def tracked(step: str) -> Iterator[str]:
     if "MLFLOW_RUN_ID" not in os.environ:
         mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT))
     os.environ.pop("MLFLOW_EXPERIMENT_NAME", None)  # with MLFLOW_EXPERIMENT_ID beside it, MLflow refuses both
-    run = mlflow.start_run()
-    run_id = run.info.run_id
-    guardian = Guardian(run_id, mlflow.get_tracking_uri())
-    status, reason = "FAILED", ""
+    status, reason, guardian = "FAILED", "", None
     try:
+        with _signals_deferred():
+            run_id = mlflow.start_run().info.run_id
+        guardian = Guardian(run_id, mlflow.get_tracking_uri())
         mlflow.set_tags({"cloze.step": step, **_process_tags(), **_code_tags()})
         mlflow.log_dict(_environment(), "environment.json")
         yield run_id
+        _await_queued()
         status = "FINISHED"
     except (KeyboardInterrupt, Terminated) as error:
         status, reason = "KILLED", "interrupted" if isinstance(error, KeyboardInterrupt) else "terminated by SIGTERM"
         raise
     except BaseException as error:
         reason = str(error) or type(error).__name__
-        mlflow.log_text(reason, "error.txt")
+        if mlflow.active_run():
+            mlflow.log_text(reason, "error.txt")
         raise
     finally:
-        with signals_ignored():
+        if mlflow.active_run():
             if reason:
                 mlflow.set_tags({"cloze.error" if status == "FAILED" else "cloze.end_reason": reason[:5000]})
             mlflow.flush_async_logging()
             mlflow.end_run(status)
+        if guardian:
             guardian.dismiss()
 
 
+def raise_on_signals() -> None:
+    """Let SIGTERM raise `Terminated` and SIGINT `KeyboardInterrupt`, whichever comes first, and only that one.
+
+    A second one must not cut short what gives a run its end: MLflow would call the run FINISHED. A shell's background
+    job is born deaf to SIGINT and stays so.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> NoReturn:
+        for heard in _SIGNALS:
+            signal.signal(heard, signal.SIG_IGN)
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+    for number in _SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handle)
+
+
 @contextmanager
-def signals_ignored() -> Iterator[None]:
-    """No signal cuts short what gives a run its end (signals can only be set in the main thread)."""
-    if threading.current_thread() is not threading.main_thread():
+def _signals_deferred() -> Iterator[None]:
+    """A signal that arrives meanwhile is handled at the end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
         yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def fail_run(run_id: str, reason: str) -> None:
@@ -124,12 +151,19 @@ def end_vanished(run_id: str, reason: str) -> None:
 
 
 def end_dead_runs() -> None:
-    """End runs that say RUNNING although this machine no longer has their process (it was switched off, say)."""
+    """End runs that say RUNNING although nobody can be working on them any more.
+
+    Either this machine no longer has their process (it was switched off, say), or `mlflow run` opened them and never
+    got their environment ready, so that no process of ours ever began.
+    """
     store = client()
-    mine = f"attributes.status = 'RUNNING' and tags.`cloze.host` = '{platform.node()}'"
-    for run in store.search_runs(_experiments(store), mine, max_results=1000):
-        if not _is_alive(int(run.data.tags["cloze.pid"]), float(run.data.tags["cloze.process_start"])):
+    for run in store.search_runs(_experiments(store), "attributes.status = 'RUNNING'", max_results=1000):
+        tags = run.data.tags
+        if tags.get("cloze.host") == platform.node() and _is_gone(tags["cloze.process"]):
             end_vanished(run.info.run_id, "the process was gone when the next one looked")
+        is_unborn = "cloze.host" not in tags and "mlflow.project.entryPoint" in tags
+        if is_unborn and time.time() - run.info.start_time / 1000 > _LONGEST_SETUP:
+            end_vanished(run.info.run_id, "no process began: `mlflow run` could not make the environment ready")
 
 
 def create_child(step: str, name: str, parent_id: str) -> str:
@@ -204,7 +238,7 @@ def artifact_path(run: "Run", name: str, cache: Path) -> Path:
         MissingInputError: the run has no such artifact.
         DataError: its contents are not those that the run recorded.
     """
-    path = fetch(run, name, cache)
+    path = _fetch(run, name, cache)
     recorded = run.data.tags.get(f"cloze.digest.{name}")
     if recorded is None or not path.exists():
         step = run.data.tags.get("cloze.step", "not a step of ours")
@@ -217,6 +251,29 @@ def artifact_path(run: "Run", name: str, cache: Path) -> Path:
 def artifact_digest(path: Path) -> str:
     """SHA-256 of a table or a folder."""
     return folder_digest(path) if path.is_dir() else file_digest(path)
+
+
+def pinned(path: Path, digest: str) -> str:
+    """The URI of an input that was named by its path: the path with what it held."""
+    return f"{path}#sha256={digest}"
+
+
+def given_path(uri: str) -> tuple[Path, str]:
+    """Path and digest of an input that was named by its path, pinned or not.
+
+    Raises:
+        MissingInputError: there is no such file or folder.
+        DataError: it no longer holds what it held when it was pinned.
+    """
+    match = _PINNED.fullmatch(uri)
+    assert match is not None  # noqa: S101 - the pattern matches everything
+    path = Path(match["path"]).absolute()
+    if not path.exists():
+        raise MissingInputError(f"{path}: no such file or folder")
+    digest = artifact_digest(path)
+    if match["digest"] not in (None, digest):
+        raise DataError(path, "changed since a run read it (SHA-256 differs)", "restore it, or run the steps again")
+    return path, digest
 
 
 def lineage(run: "Run") -> dict[str, str]:
@@ -258,9 +315,10 @@ def log_results(out: Path, inherited: Mapping[str, str], key: str) -> None:
     run = mlflow.active_run()
     assert run is not None  # noqa: S101 - called inside `tracked` only
     mlflow.log_artifacts(str(out))
-    made = [p for p in sorted(out.iterdir()) if p.suffix == ".parquet" or p.is_dir()]
-    uris = {path.name: f"runs:/{run.info.run_id}/{path.name}" for path in made}
-    mlflow.set_tags({f"cloze.digest.{path.name}": artifact_digest(path) for path in made})
+    left = sorted(out.iterdir())
+    made = [path.name for path in left if path.suffix == ".parquet" or path.is_dir()]
+    uris = {name: f"runs:/{run.info.run_id}/{name}" for name in made}
+    mlflow.set_tags({f"cloze.digest.{path.name}": artifact_digest(path) for path in left})
     mlflow.set_tags({"cloze.lineage": json.dumps({**inherited, **uris}), "cloze.step_key": key})
 
 
@@ -299,10 +357,12 @@ def log_table(path: Path, name: str) -> None:
 
 
 def log_step_metrics(metrics: Mapping[str, float], step: int) -> None:
-    """Queue one step of a curve of the active run; `tracked` waits for the queue before it ends the run."""
+    """Queue one step of a curve of the active run; `tracked` waits for it, and fails if it cannot be logged."""
     import mlflow
 
-    mlflow.log_metrics(dict(metrics), step=step, synchronous=False)
+    queued = mlflow.log_metrics(dict(metrics), step=step, synchronous=False)
+    assert queued is not None  # noqa: S101 - it is None where logging is synchronous
+    _queued.append(queued)
 
 
 def log_settings(settings: Mapping[str, object], key_parts: Mapping[str, Any]) -> None:
@@ -332,12 +392,13 @@ def metric_history(run_id: str, name: str) -> list[tuple[int, float]]:
     return sorted((m.step, m.value) for m in client().get_metric_history(run_id, name))
 
 
-def read_json(run: "Run", name: str, cache: Path) -> dict[str, Any] | None:
-    """A JSON artifact of a run; None where it has none."""
-    path = fetch(run, name, cache)
-    if not path.is_file():
-        return None
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def read_json(run: "Run", name: str, cache: Path) -> dict[str, Any]:
+    """A JSON artifact of a run.
+
+    Raises:
+        MissingInputError: the run has none.
+    """
+    content: dict[str, Any] = json.loads(artifact_path(run, name, cache).read_text(encoding="utf-8"))
     return content
 
 
@@ -348,22 +409,34 @@ def public_tracking_uri() -> str:
     return re.sub(r"//[^@/]*@", "//***@", mlflow.get_tracking_uri())
 
 
-def fetch(run: "Run", name: str, cache: Path) -> Path:
-    """Local path that an artifact has or would have: where it lies, or fetched once into the cache."""
+def _fetch(run: "Run", name: str, cache: Path) -> Path:
+    """Local path that an artifact has or would have: where it lies, or fetched once and whole into the cache."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
     root = run.info.artifact_uri or ""
     if root.startswith(("/", "file:")):
-        return Path(root.removeprefix("file://")) / name
-    target = cache / "artifacts" / run.info.run_id
-    if not (target / name).exists():
-        from mlflow.artifacts import download_artifacts
-        from mlflow.exceptions import MlflowException
+        return Path(local_file_uri_to_path(root)) / name  # type: ignore[no-untyped-call]
+    path = cache / "artifacts" / run.info.run_id / name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
+            try:
+                fetched = Path(download_artifacts(run_id=run.info.run_id, artifact_path=name, dst_path=folder))
+            except MlflowException as error:
+                raise MissingInputError(
+                    f"{name} of run {run.info.run_id} cannot be fetched: {error.message}"
+                ) from error
+            if not path.exists():  # another process may have been faster
+                fetched.rename(path)
+    return path
 
-        target.mkdir(parents=True, exist_ok=True)
-        try:
-            download_artifacts(run_id=run.info.run_id, artifact_path=name, dst_path=str(target))
-        except MlflowException as error:
-            log.warning("%s of run %s cannot be fetched: %s", name, run.info.run_id, error.message)
-    return target / name
+
+def _await_queued() -> None:
+    """Raise what went wrong with a queued metric, if anything did."""
+    while _queued:
+        _queued.pop().wait()  # type: ignore[no-untyped-call]
 
 
 def _has_artifacts(store: "MlflowClient", run: "Run") -> bool:
@@ -377,19 +450,32 @@ def _experiments(store: "MlflowClient") -> list[str]:
 
 
 def _process_tags() -> dict[str, str]:
-    process = psutil.Process()
-    return {
-        "cloze.host": platform.node(),
-        "cloze.pid": str(process.pid),
-        "cloze.process_start": str(process.create_time()),
-    }
+    return {"cloze.host": platform.node(), "cloze.process": f"{_machine()} {os.getpid()} {_began(os.getpid())}"}
 
 
-def _is_alive(pid: int, started: float) -> bool:
-    try:
-        return abs(psutil.Process(pid).create_time() - started) < 1
-    except psutil.NoSuchProcess:
-        return False
+def _machine() -> str:
+    """What a process id belongs to: one boot of a machine, and on Linux one namespace (a container has its own)."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    if boot.exists():
+        return f"{boot.read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
+    return f"{psutil.boot_time():.0f} -"
+
+
+def _began(pid: int) -> str:
+    """When a process began, by a clock that nobody sets: on Linux in ticks since the boot."""
+    status = Path(f"/proc/{pid}/stat")
+    if status.exists():  # the second field is a name, which may hold anything
+        return status.read_text().rpartition(")")[2].split()[19]
+    return f"{psutil.Process(pid).create_time():.0f}"
+
+
+def _is_gone(process: str) -> bool:
+    """Whether a process of this host has ended; one in a namespace that cannot be seen from here is left alone."""
+    boot, namespace, pid, began = process.split()
+    here, visible = _machine().split()
+    if boot != here:
+        return True
+    return namespace == visible and not (psutil.pid_exists(int(pid)) and _began(int(pid)) == began)
 
 
 def _code_tags() -> dict[str, str]:

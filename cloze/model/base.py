@@ -17,9 +17,9 @@ from transformers import (
     LlavaOnevisionProcessor,
 )
 
+from cloze.digests import folder_digest
 from cloze.errors import DataError, MissingInputError
 from cloze.model.conversation import CHAT_TEMPLATE, Chat
-from cloze.tables import folder_digest
 
 DATA_FILES = ("../sample/weights/base",)  # steps that load a base run again where the miniature changed
 

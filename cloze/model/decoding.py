@@ -130,8 +130,8 @@ def _load(settings: PredictSettings) -> "tuple[Base, Any]":
 
 def _write_fingerprint(path: Path, settings: PredictSettings, base: "Base", rows: list[dict[str, Any]]) -> None:
     """What decides the predictions: two runs with one fingerprint predict the same."""
+    from cloze.digests import folder_digest
     from cloze.model.conversation import IMAGE_LAYOUT, conversation_digest
-    from cloze.tables import folder_digest
 
     fingerprint = {
         "base": base.name,

@@ -17,7 +17,7 @@ from transformers import (
 from cloze.model.base import PictureProcessor
 from cloze.model.conversation import CHAT_TEMPLATE
 
-PICTURE_SIZE = 80
+PICTURE_SIZE = 64
 PATCH_SIZE = 16
 N_PATCHES = (PICTURE_SIZE // PATCH_SIZE) ** 2
 N_MERGES = 1400

@@ -7,7 +7,9 @@ the worlds that it learns from are drawn from other seeds.
 
 import logging
 import random
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloze.errors import SettingsError
@@ -32,9 +34,9 @@ class PretrainSettings:
     worlds: str = setting(
         "Seeds of the drawn worlds to learn from; none may be the sample's.", default="1001,1002,1003"
     )
-    sight_steps: int = setting("Steps in which the vision tower learns to name what is shown.", default=1500)
-    caption_steps: int = setting("Steps of captioning one panel.", default=250)
-    context_steps: int = setting("Steps of captioning each of five panels.", default=350)
+    sight_steps: int = setting("Steps in which the vision tower learns to name what is shown.", default=800)
+    caption_steps: int = setting("Steps of captioning one panel.", default=600)
+    context_steps: int = setting("Steps of captioning each of five panels.", default=200)
     lr: float = setting("Highest learning rate of captioning.", default=2e-3)
     seed: int = setting("Decides first weights and order.", default=1001)
     threads: int = setting("Processor threads.", default=1)
@@ -62,7 +64,7 @@ class PretrainSettings:
 def pretrain(settings: PretrainSettings, workspace: Workspace) -> dict[str, float]:
     """Make a sample base from nothing and leave it in `base/`.
 
-    What ships in `cloze/sample/weights/base` is an earlier one of a simpler recipe (docs/model.md says which and why).
+    With the defaults this is what ships in `cloze/sample/weights/base`.
     """
     import torch
     from PIL import Image
@@ -117,14 +119,13 @@ def _rows(seed: int, workspace: Workspace) -> "list[list[Panel]]":
     from cloze.sample.world import sample_folder
     from cloze.tables import read_table
 
-    out = workspace.out / f"world-{seed}"
-    out.mkdir()
-    place = Workspace(out, workspace.cache, workspace.log_metrics)
-    ingest(IngestSettings(seed=seed), place)
-    build_sequences(SequenceSettings(panels=str(out / "panels.parquet")), place)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Workspace(Path(folder), workspace.cache, lambda metrics, step: None)
+        ingest(IngestSettings(seed=seed), place)
+        build_sequences(SequenceSettings(panels=str(place.out / "panels.parquet")), place)
+        sequences = read_table(place.out / "sequences.parquet", "sequences", ["context"]).to_pylist()
     told = {panel_id: caption for panel_id, _, caption in captions(seed)}
     root = sample_folder(workspace.cache, seed) / "raw_panel_images"
-    sequences = read_table(out / "sequences.parquet", "sequences", ["context"]).to_pylist()
     shown = [row["context"] for row in sequences if all(panel["panel_id"] in told for panel in row["context"])]
     return [[Panel(str(root / p["image"]), p["text"], told[p["panel_id"]]) for p in row] for row in shown]
 

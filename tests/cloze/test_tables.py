@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 
@@ -6,18 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cloze.digests import file_digest
 from cloze.errors import DataError
-from cloze.tables import (
-    MADE_BY,
-    SCHEMAS,
-    file_digest,
-    folder_digest,
-    images_uri,
-    read_table,
-    table,
-    with_images,
-    write_table,
-)
+from cloze.tables import MADE_BY, SCHEMAS, images_uri, read_table, table, with_images, write_table
 
 FACT = {"panel_id": "1/2_3", "fact": "action", "value": "digs", "seen_in": "picture"}
 
@@ -81,16 +71,6 @@ def test_a_missing_file_and_one_that_is_no_parquet_are_errors(tmp_path):
 def test_only_wanted_columns_are_read_and_asked_for(tmp_path):
     pq.write_table(pa.table({"panel_id": ["1"], "more": [2]}), tmp_path / "t.parquet")
     assert read_table(tmp_path / "t.parquet", "facts", ["panel_id"]).column_names == ["panel_id"]
-
-
-def test_a_folder_s_digest_changes_with_names_and_contents_and_not_with_hidden_files(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "x").write_text("1")
-    first = folder_digest(tmp_path / "a")
-    (tmp_path / "a" / ".hidden").write_text("2")
-    assert folder_digest(tmp_path / "a") == first
-    os.rename(tmp_path / "a" / "x", tmp_path / "a" / "y")  # noqa: PTH104
-    assert folder_digest(tmp_path / "a") != first
 
 
 def test_settings_modules_of_data_load_nothing_heavy():

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cloze.errors import MissingInputError, SettingsError
+from cloze.errors import DataError, MissingInputError, SettingsError
 from cloze.settings import parse
+from cloze.tables import read_table, write_table
 from mlflow_projects import tracking
 from mlflow_projects.program import find_program
 from mlflow_projects.steps import StepFailedError, Steps
@@ -62,12 +63,24 @@ def test_the_key_depends_on_what_inputs_hold_not_on_where_they_lie(labelled, ste
     assert resolve(steps, "label", sequences=str(copy)).key_parts() == by_run.key_parts()
 
 
+def test_an_input_named_by_its_path_stays_in_the_lineage_with_what_it_held(labelled, steps, tmp_path):
+    copy = tmp_path / "copy.parquet"
+    whole = resolve(steps, "label", sequences=labelled.data.params["cfg.sequences"]).inputs["sequences"].path
+    write_table(read_table(whole, "sequences").slice(0, 100), copy)
+    labels = steps.ensure("label", {"paradigm": "pred", "sequences": str(copy)})
+    again = resolve(steps, "finetune", paradigm="pred", labels=f"runs:/{labels.info.run_id}")
+    assert again.inputs["sequences"].path == copy
+    copy.write_bytes(b"something else")
+    with pytest.raises(DataError, match="changed since a run read it"):
+        resolve(steps, "finetune", paradigm="pred", labels=f"runs:/{labels.info.run_id}")
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
         ("runs:/" + "0" * 32, "no run 000"),
         ("models:/cloze-none/1", "models:/cloze-none/1: "),
-        ("/nowhere/sequences.parquet", "expected runs:/ID, models:/NAME/VERSION or a path"),
+        ("/nowhere/sequences.parquet", "expected: runs:/ID, models:/NAME/VERSION or a path"),
     ],
 )
 def test_an_input_that_is_not_there_is_named(steps, value, message):

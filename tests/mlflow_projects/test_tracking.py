@@ -9,6 +9,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
 
 from cloze.errors import DataError, MissingInputError
 from mlflow_projects import tracking
@@ -19,10 +20,8 @@ PROCESS = """
 import os, signal, sys, time
 from mlflow_projects import tracking
 
-def terminate(*_):
-    raise tracking.Terminated
-
-signal.signal(signal.SIGTERM, terminate)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background is born without it
+tracking.raise_on_signals()
 with tracking.tracked("sequences") as run_id:
     print(run_id, flush=True)
     if sys.argv[1] == "raise":
@@ -78,10 +77,58 @@ def test_no_run_stays_running_when_its_process_is_killed(store, sent, status, re
 
 def test_a_run_whose_machine_was_switched_off_is_ended_by_the_next_one(store):
     experiment = store.get_experiment_by_name("comics-cloze").experiment_id
-    gone = {"cloze.host": os.uname().nodename, "cloze.pid": str(os.getpid()), "cloze.process_start": "1.0"}
+    namespace = Path("/proc/self/ns/pid").readlink()
+    gone = {"cloze.host": os.uname().nodename, "cloze.process": f"an-earlier-boot {namespace} {os.getpid()} 1"}
     run_id = store.create_run(experiment, tags=gone).info.run_id
     tracking.end_dead_runs()
     assert store.get_run(run_id).info.status == "FAILED"
+
+
+@pytest.mark.parametrize(("age_hours", "status"), [(25, "FAILED"), (1, "RUNNING")])
+def test_a_run_whose_environment_never_became_ready_is_ended_after_a_day(store, age_hours, status):
+    experiment = store.get_experiment_by_name("comics-cloze").experiment_id
+    opened = {"mlflow.project.entryPoint": "finetune"}  # what `mlflow run` writes before it makes the environment
+    began = int(1000 * (time.time() - age_hours * 3600))
+    run_id = store.create_run(experiment, tags=opened, start_time=began).info.run_id
+    tracking.end_dead_runs()
+    assert store.get_run(run_id).info.status == status
+    store.set_terminated(run_id, "FAILED")
+
+
+def test_a_second_signal_does_not_cut_short_the_end_that_the_first_began(store):
+    process, run_id = start("wait")
+    process.send_signal(signal.SIGINT)
+    for _ in range(20):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.02)
+    process.wait(timeout=60)
+    run = wait_for_end(store, run_id)
+    assert run.info.status == "KILLED"
+    assert run.data.tags["cloze.end_reason"] in ("interrupted", "terminated by SIGTERM")
+
+
+def test_a_curve_that_cannot_be_logged_fails_the_run(store):
+    with pytest.raises(MlflowException, match="failures occurred"), tracking.tracked("finetune") as run_id:
+        tracking.log_step_metrics({"no such: name?": 1.0}, 1)
+    assert store.get_run(run_id).info.status == "FAILED"
+
+
+def test_steps_that_read_the_same_data_at_the_same_moment_all_show_it(store):
+    experiment = store.get_experiment_by_name("comics-cloze").experiment_id
+    log = "import sys, mlflow; from mlflow_projects import tracking\nwith mlflow.start_run(sys.argv[1]): "
+    log += "sys.stdin.read(); tracking.log_dataset('sequences', 'runs:/x', sys.argv[2])"
+    runs = [store.create_run(experiment).info.run_id for _ in range(3)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", log, run, runs[0]], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        for run in runs
+    ]
+    time.sleep(5)  # until they have imported MLflow
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    assert [process.wait(timeout=60) for process in processes] == [0, 0, 0]
+    shown = [store.get_run(run).inputs.dataset_inputs[0].dataset.digest for run in runs]
+    assert shown == [runs[0]] * 3
 
 
 def test_a_run_of_a_live_process_is_left_alone(store):

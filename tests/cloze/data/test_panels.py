@@ -7,9 +7,10 @@ import pytest
 from cloze.data.images import open_images
 from cloze.data.panels import IngestSettings, ingest
 from cloze.data.splits import SPLITS
+from cloze.digests import file_digest
 from cloze.errors import DataError, SettingsError
 from cloze.sample.books import REPRINTS
-from cloze.tables import PANELS, file_digest, images_uri, read_table
+from cloze.tables import PANELS, images_uri, read_table
 from tests.cloze.data.bucket import bucket
 from tests.cloze.data.comics_files import (
     box,

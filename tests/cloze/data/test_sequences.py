@@ -5,8 +5,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloze.data.sequences import SequenceSettings, build_sequences, find_stories, read_panels, windows
+from cloze.digests import file_digest
 from cloze.errors import DataError, SettingsError
-from cloze.tables import SEQUENCES, file_digest, images_uri, read_table, table
+from cloze.tables import SEQUENCES, images_uri, read_table, table
 from tests.cloze.data.comics_files import book_rows, panel_row, workspace, write_panels
 from tests.cloze.data.original_study import sequences as original_sequences
 

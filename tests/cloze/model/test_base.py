@@ -5,10 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
+from cloze.digests import folder_digest
 from cloze.errors import DataError, MissingInputError
 from cloze.model.base import SAMPLE_FOLDER, load_base, pixels
 from cloze.model.miniature import PICTURE_SIZE
-from cloze.tables import folder_digest
 
 
 def test_the_sample_base_ships_with_the_project_and_has_the_real_classes():

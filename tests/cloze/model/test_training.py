@@ -5,9 +5,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from cloze.digests import file_digest
 from cloze.errors import DataError, SettingsError
 from cloze.model.training import FinetuneSettings, finetune
-from cloze.tables import file_digest, table, write_table
+from cloze.tables import table, write_table
 from tests.cloze.model.conftest import make_workspace
 
 

@@ -9,13 +9,14 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
+from cloze.digests import folder_digest
 from cloze.sample import vocabulary as words
 from cloze.sample.books import make_books
 from cloze.sample.captions import lettering
 from cloze.sample.files import MISSING_BOOK, TRUNCATED_BOOK, draw_world, misread
 from cloze.sample.grammar import stream
 from cloze.sample.world import story_panels
-from cloze.tables import folder_digest, read_table
+from cloze.tables import read_table
 
 SEED = 42
 
