@@ -65,6 +65,9 @@ class Program:
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
         for noisy in ("mlflow", "alembic", "httpx", "matplotlib"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
+        if not sys.stdout.isatty():  # in a log, a bar is a thousand lines
+            os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+            os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         try:
             status = self.command().main(arguments, standalone_mode=False)
         except click.ClickException as error:
