@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -65,6 +66,8 @@ class Program:
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
         for noisy in ("mlflow", "alembic", "httpx", "matplotlib"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
+        # What peft calls in transformers concerns neither our users nor us.
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
         if not sys.stdout.isatty():  # in a log, a bar is a thousand lines
             os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
             os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

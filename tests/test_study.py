@@ -14,11 +14,11 @@ import pytest
 from tests.conftest import Study
 
 # About half of what was measured on the study's own run (docs/model.md): room for another machine's arithmetic.
-ROUGE_MARGIN = 0.12
-RECALL_MARGIN = 0.13
-ZERO_SHOT_RECALL = (0.10, 0.40)
+ROUGE_MARGIN = 0.04
+RECALL_MARGIN = 0.05
+ZERO_SHOT_RECALL = (0.20, 0.50)
 LOSS_MARGIN = 0.01
-PICTURE_MARGIN = 0.07
+PICTURE_MARGIN = 0.14
 
 EVALUATED = {
     "eval_zero_shot_pred": ("zero-shot", "pred"),
@@ -84,7 +84,7 @@ def test_hiding_the_pictures_loses_what_only_pictures_show(runs):
         for seen in ("picture", "lettering")
     }
     assert lost["picture"] > PICTURE_MARGIN
-    assert lost["picture"] > lost["lettering"]
+    assert lost["picture"] > lost["lettering"] + PICTURE_MARGIN / 2
 
 
 def test_only_answers_carry_loss_and_the_run_says_how_many_tokens_that_is(runs):
