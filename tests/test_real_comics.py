@@ -7,21 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROJECT
-
 
 @dataclass(frozen=True)
 class Project:
-    """The project with a store of its own; entry points run as processes."""
+    """A folder with a store of its own; entry points run in it as processes."""
 
-    tracking_uri: str
+    folder: Path
     environment: dict[str, str]
+
+    @property
+    def tracking_uri(self) -> str:
+        return f"sqlite:///{self.folder / 'mlflow.db'}"
 
     def run(self, step: str, *arguments: str) -> str:
         """Run one entry point; the URI of its run."""
         done = subprocess.run(
             ["python", "-m", f"jobs.{step}", *arguments],
-            cwd=PROJECT,
+            cwd=self.folder,  # artifacts lie below it
             env={**self.environment, "MLFLOW_TRACKING_URI": self.tracking_uri},
             capture_output=True,
             text=True,
@@ -33,7 +35,7 @@ class Project:
 
 @pytest.fixture(scope="module")
 def project(environment, tmp_path_factory):
-    return Project(f"sqlite:///{tmp_path_factory.mktemp('real') / 'mlflow.db'}", environment)
+    return Project(tmp_path_factory.mktemp("real"), environment)
 
 
 def test_real_panels_become_a_report_with_the_models_text(project, real_data):
