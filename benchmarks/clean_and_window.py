@@ -129,12 +129,13 @@ def by_columns(comics: Path, out: Path, rules: str) -> dict[str, float]:
     for step in ("panels", "sequences"):
         (out / step).mkdir(parents=True)
     start = time.perf_counter()
-    space = Workspace(out / "panels", out / "cache", lambda metrics, step: None)
+    space = Workspace(out / "panels", out / "cache", lambda metrics, step: None, out / "state")
     ingest(IngestSettings(comics=str(comics), pictures="assumed"), space)
     seconds["ingest_s"] = time.perf_counter() - start
     start = time.perf_counter()
     settings = SequenceSettings(panels=str(out / "panels" / "panels.parquet"), rules=rules)
-    counts = build_sequences(settings, Workspace(out / "sequences", out / "cache", lambda metrics, step: None))
+    space = Workspace(out / "sequences", out / "cache", lambda metrics, step: None, out / "state")
+    counts = build_sequences(settings, space)
     return seconds | {"sequences_s": time.perf_counter() - start} | counts
 
 

@@ -26,11 +26,13 @@ class Workspace:
         out: an empty folder; what is there when the stage returns is its result.
         cache: a folder that outlives the run, for what can be made again (the drawn sample, features).
         log_metrics: reports metrics of one step; printing it is the caller's business.
+        state: a folder that outlives the run, for what must never be lost (what was paid for).
     """
 
     out: Path
     cache: Path
     log_metrics: MetricsLogger
+    state: Path
 
 
 Stage = Callable[..., Mapping[str, float]]

@@ -45,6 +45,7 @@ class Program:
         stage: does the work: `stage(settings, workspace)`; with `steps` it gets the `Steps` of its run as a third.
         name: of the entry point.
         help: first line of the module's docstring.
+        before: called in the run before the stage.
         after: called in the run when the results are logged, to register or to show them.
         steps: the stage itself runs other steps. Such a program is never reused as a whole; its steps are.
     """
@@ -53,6 +54,7 @@ class Program:
     stage: Stage
     name: str
     help: str
+    before: Callable[[Settings], None] | None = None
     after: Callable[[Finished], None] | None = None
     steps: bool = False
 
@@ -64,7 +66,7 @@ class Program:
     def __call__(self, arguments: Sequence[str] | None = None) -> NoReturn:
         """Parse the command line, run, and exit: 0; 2 for what the caller can mend; 1 for the rest."""
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-        for noisy in ("mlflow", "alembic", "httpx", "matplotlib"):
+        for noisy in ("mlflow", "alembic", "httpx", "httpx2", "google_genai", "openai", "matplotlib"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         # What peft calls in transformers concerns neither our users nor us.
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
@@ -91,12 +93,17 @@ class Program:
 
 
 def program(
-    settings: type[Settings], stage: Stage, *, after: Callable[[Finished], None] | None = None, steps: bool = False
+    settings: type[Settings],
+    stage: Stage,
+    *,
+    before: Callable[[Settings], None] | None = None,
+    after: Callable[[Finished], None] | None = None,
+    steps: bool = False,
 ) -> Program:
     """The program of the calling module, which must lie in `jobs/`."""
     frame = sys._getframe(1)
     name = Path(frame.f_code.co_filename).stem
-    return Program(settings, stage, name, str(frame.f_globals["__doc__"]).partition("\n")[0], after, steps)
+    return Program(settings, stage, name, str(frame.f_globals["__doc__"]).partition("\n")[0], before, after, steps)
 
 
 def programs() -> dict[str, Program]:
@@ -157,8 +164,12 @@ def _run(program: Program, given: Mapping[str, str], run_id: str) -> None:
             tracking.log_dataset(name, found.uri, found.digest)
         with tempfile.TemporaryDirectory(prefix="cloze-") as folder:
             out = Path(folder)
-            workspace = Workspace(out=out, cache=steps.cache, log_metrics=tracking.log_step_metrics)
+            workspace = Workspace(
+                out=out, cache=steps.cache, log_metrics=tracking.log_step_metrics, state=state_folder()
+            )
             extra = (steps,) if program.steps else ()
+            if program.before:
+                program.before(resolved.settings)
             metrics = program.stage(resolved.local_settings, workspace, *extra)
             tracking.log_metrics(metrics)
             tracking.log_results(out, resolved.lineage, step_key(parts))
@@ -172,9 +183,18 @@ def _run(program: Program, given: Mapping[str, str], run_id: str) -> None:
 
 def cache_folder() -> Path:
     """Where things that can be made again are kept: CLOZE_CACHE, else below the user's cache."""
-    folder = Path(os.environ.get("CLOZE_CACHE") or Path.home() / ".cache" / "comics-cloze")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return _made(os.environ.get("CLOZE_CACHE") or Path.home() / ".cache" / "comics-cloze")
+
+
+def state_folder() -> Path:
+    """Where things that must not be lost are kept (what was paid for): CLOZE_STATE, else below the user's state."""
+    return _made(os.environ.get("CLOZE_STATE") or Path.home() / ".local" / "state" / "comics-cloze")
+
+
+def _made(folder: str | Path) -> Path:
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _say(name: str, run_id: str, metrics: Mapping[str, float]) -> None:

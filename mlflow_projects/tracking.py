@@ -356,6 +356,13 @@ def log_table(path: Path, name: str) -> None:
     mlflow.log_table(pd.read_parquet(path), name)
 
 
+def log_text(text: str, name: str) -> None:
+    """Log a text of the active run as an artifact."""
+    import mlflow
+
+    mlflow.log_text(text, name)
+
+
 def log_step_metrics(metrics: Mapping[str, float], step: int) -> None:
     """Queue one step of a curve of the active run; `tracked` waits for it, and fails if it cannot be logged."""
     import mlflow

@@ -59,8 +59,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Environment of commands that tests run as a user would: no tracking variables, one cache for all of them."""
     kept = {name: value for name, value in os.environ.items() if not re.match("MLFLOW_|CLOZE_|CONDA", name)}
     binaries = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-    cache = str(tmp_path_factory.mktemp("cache"))
-    return {**kept, "PATH": binaries, "CLOZE_CACHE": cache, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    places = {f"CLOZE_{name.upper()}": str(tmp_path_factory.mktemp(name)) for name in ("cache", "state")}
+    return {**kept, **places, "PATH": binaries, "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 @pytest.fixture(scope="session")

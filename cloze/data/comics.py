@@ -51,15 +51,38 @@ def find_comics(comics: str, ocr: str, ads: str, scratch: Path, *, need_pictures
     Raises:
         DataError: a folder or file is not there, or several could be meant.
     """
-    if "://" in comics:
-        folder, images = scratch, _copy_tables(comics, scratch, copy_ocr=not ocr)
-    else:
-        folder = Path(comics).resolve()
-        images = _local_pictures(folder, need_pictures)
-    table = _local(ocr, scratch) if ocr else find_ocr_table(folder, comics)
+    folder, images = find_pictures(comics, scratch, copy_ocr=not ocr, need_pictures=need_pictures)
+    table = local_table(ocr, scratch) if ocr else find_ocr_table(folder, comics)
     if ads:
-        return ComicFiles(images, table, _local(ads, scratch))
+        return ComicFiles(images, table, local_table(ads, scratch))
     return ComicFiles(images, table, folder / ADS_FILE if (folder / ADS_FILE).is_file() else None)
+
+
+def find_pictures(
+    comics: str, scratch: Path, *, copy_ocr: bool = True, need_pictures: bool = True
+) -> tuple[Path, ImageFolder]:
+    """The local folder that holds the comics' tables (`scratch` for a bucket's), and where their pictures are.
+
+    Raises:
+        DataError: no such folder or bucket, or no pictures where they are needed.
+    """
+    if "://" in comics:
+        return scratch, _copy_tables(comics, scratch, copy_ocr=copy_ocr)
+    folder = Path(comics).resolve()
+    return folder, _local_pictures(folder, need_pictures)
+
+
+def local_table(place: str, scratch: Path) -> Path:
+    """A file that is named by path, copied to `scratch` where it lies in a bucket.
+
+    Raises:
+        DataError: there is none in the bucket.
+    """
+    if "://" not in place:
+        return Path(place)
+    remote, path = open_remote(place)
+    _copy(remote, path, scratch / Path(path).name)
+    return scratch / Path(path).name
 
 
 def _local_pictures(folder: Path, need_pictures: bool) -> ImageFolder:
@@ -95,14 +118,6 @@ def _copy_tables(uri: str, scratch: Path, copy_ocr: bool) -> ImageFolder:
     below = next((f"/{info.base_name}" for info in asked if info.type == fs.FileType.Directory), "")
     place, mark, options = uri.partition("?")  # such as endpoint_override=...
     return ImageFolder(place.rstrip("/") + below + mark + options, root + below, remote)
-
-
-def _local(place: str, scratch: Path) -> Path:
-    if "://" not in place:
-        return Path(place)
-    remote, path = open_remote(place)
-    _copy(remote, path, scratch / Path(path).name)
-    return scratch / Path(path).name
 
 
 def _copy(remote: Any, path: str, target: Path) -> None:

@@ -35,10 +35,7 @@ def find_ocr_table(folder: Path, where: str) -> Path:
     Raises:
         DataError: none, or several that could be it.
     """
-    found = [folder / name for name in KNOWN_NAMES if (folder / name).is_file()]
-    if not found:
-        tables = [path for path in sorted(folder.glob("*.csv")) if not path.name.startswith(".")]
-        found = [path for path in tables if is_panel_level(path) or set(BOX_COLUMNS) <= set(header(path))]
+    found = ocr_tables(folder)
     if len(found) == 1:
         return found[0]
     if found:
@@ -49,6 +46,13 @@ def find_ocr_table(folder: Path, where: str) -> Path:
         f"holds no OCR table: no {' or '.join(KNOWN_NAMES)}, nor a CSV file with {', '.join(PANEL_COLUMNS)}",
         "name it with ocr=FILE",
     )
+
+
+def ocr_tables(folder: Path) -> list[Path]:
+    """All files that could be the OCR table of a folder of comics: those of a known name, else by their columns."""
+    known = [folder / name for name in KNOWN_NAMES if (folder / name).is_file()]
+    tables = [path for path in sorted(folder.glob("*.csv")) if not path.name.startswith(".")]
+    return known or [path for path in tables if is_panel_level(path) or set(BOX_COLUMNS) <= set(header(path))]
 
 
 def header(path: Path) -> list[str]:

@@ -21,7 +21,14 @@ PARADIGMS = ("pred", "descp")
 MAX_LETTERING = 400
 NO_TEXT = "[No text]"
 
-_ASKED_FOR = "the scene, the characters, their actions and what they say. Write one flowing paragraph."
+_SCENE = "the scene, the characters, their actions and what they say."
+_FORMS = {
+    "paragraph": "Write one flowing paragraph.",
+    "json": (
+        "Answer with a JSON object of four strings: dialogue (what is said, with who says it), narration (what "
+        "captions say), sound_effects, and scene_description (one paragraph); a string is empty where there is none."
+    ),
+}
 _HARMLESS = str.maketrans("<>", "‹›")
 
 
@@ -42,16 +49,17 @@ class Picture:
 Part = Words | Picture
 
 
-def labeller_prompt(paradigm: str, texts: Sequence[str]) -> list[Part]:
+def labeller_prompt(paradigm: str, texts: Sequence[str], form: str = "paragraph") -> list[Part]:
     """What the labeller is given.
 
     Args:
         paradigm: `pred` or `descp`.
         texts: lettering of the context panels; under `descp` the target's follows as the last.
+        form: of the label, `paragraph` or `json`.
     """
     if paradigm not in PARADIGMS:
         raise ValueError(f"paradigm {paradigm!r}")
-    return model_prompt(texts) if paradigm == "pred" else _describe_last(texts)
+    return _predict_next(texts, form) if paradigm == "pred" else _describe_last(texts, form)
 
 
 def model_prompt(texts: Sequence[str]) -> list[Part]:
@@ -60,11 +68,7 @@ def model_prompt(texts: Sequence[str]) -> list[Part]:
     Args:
         texts: lettering of the context panels.
     """
-    parts: list[Part] = [Words(f"Here are {len(texts)} panels of a comic in reading order, each with its lettering.\n")]
-    for index, text in enumerate(texts):
-        parts += [Words(f"Panel {index + 1}: "), Picture(index), Words(f"\nLettering: {lettering(text)}\n")]
-    target = len(texts) + 1
-    return [*parts, Words(f"Predict what happens in the next panel, Panel {target}: {_ASKED_FOR}")]
+    return _predict_next(texts, "paragraph")
 
 
 def lettering(text: str) -> str:
@@ -77,15 +81,23 @@ def one_line(text: str) -> str:
     return " ".join(text.split()).translate(_HARMLESS)
 
 
-def prompt_digest(paradigm: str) -> str:
-    """Twelve hex digits that change whenever the labeller's words for this paradigm do."""
-    parts = labeller_prompt(paradigm, ["x" * (MAX_LETTERING + 1), "", "<x>", "x", "x", "x"])
+def prompt_digest(paradigm: str, form: str = "paragraph") -> str:
+    """Twelve hex digits that change whenever the labeller's words for this paradigm and form do."""
+    parts = labeller_prompt(paradigm, ["x" * (MAX_LETTERING + 1), "", "<x>", "x", "x", "x"], form)
     return hashlib.sha256(json.dumps([(type(part).__name__, *astuple(part)) for part in parts]).encode()).hexdigest()[
         :12
     ]
 
 
-def _describe_last(texts: Sequence[str]) -> list[Part]:
+def _predict_next(texts: Sequence[str], form: str) -> list[Part]:
+    parts: list[Part] = [Words(f"Here are {len(texts)} panels of a comic in reading order, each with its lettering.\n")]
+    for index, text in enumerate(texts):
+        parts += [Words(f"Panel {index + 1}: "), Picture(index), Words(f"\nLettering: {lettering(text)}\n")]
+    target = len(texts) + 1
+    return [*parts, Words(f"Predict what happens in the next panel, Panel {target}: {_SCENE} {_FORMS[form]}")]
+
+
+def _describe_last(texts: Sequence[str], form: str) -> list[Part]:
     parts: list[Part] = [Words(f"Here are {len(texts)} panels of a comic in reading order.\n")]
     for index in range(len(texts)):
         parts += [Words(f"Panel {index + 1}: "), Picture(index), Words("\n")]
@@ -93,5 +105,5 @@ def _describe_last(texts: Sequence[str]) -> list[Part]:
     return [
         *parts,
         Words(f"Lettering of Panel {target}: {lettering(texts[-1])}\n"),
-        Words(f"Describe what happens in Panel {target}: {_ASKED_FOR}"),
+        Words(f"Describe what happens in Panel {target}: {_SCENE} {_FORMS[form]}"),
     ]

@@ -5,43 +5,19 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from cloze.errors import DataError, SettingsError
-from cloze.labels.prompts import PARADIGMS, prompt_digest
+from cloze.errors import DataError
+from cloze.labels.prompts import prompt_digest
 from cloze.sample.grammar import Panel, foretell
 from cloze.sample.telling import tell
 from cloze.sample.world import SCHEME, sample_seed, story_panels, world_digest
-from cloze.settings import setting, table_input
 from cloze.stage import Workspace
 
-LABELLERS = ("world",)
+LABELLER = "world"
 
 
-@dataclass(frozen=True, kw_only=True)
-class LabelSettings:
-    """What a user may set when sequences are labelled."""
-
-    sequences: str = table_input(
-        "Sequences to label, a Parquet file.", made_by="sequences", artifact="sequences.parquet"
-    )
-    paradigm: str = setting(
-        "pred: the labeller sees the context and predicts the target; descp: it sees all panels and describes it.",
-        default="pred",
-        choices=PARADIGMS,
-    )
-    labeller: str = setting(
-        "Who labels; world knows the script of the drawn sample.", default="world", choices=LABELLERS
-    )
-
-    def __post_init__(self) -> None:
-        for name, allowed in (("paradigm", PARADIGMS), ("labeller", LABELLERS)):
-            if getattr(self, name) not in allowed:
-                raise SettingsError(name, getattr(self, name), f"one of {', '.join(allowed)}")
-
-
-def label(settings: LabelSettings, workspace: Workspace) -> dict[str, float]:
+def label_world(sequences: str, paradigm: str, workspace: Workspace) -> dict[str, float]:
     """Write one label per sequence: `ok`, or `failed` where a panel belongs to no story (an advert left in, say).
 
     Raises:
@@ -49,11 +25,11 @@ def label(settings: LabelSettings, workspace: Workspace) -> dict[str, float]:
     """
     from cloze.tables import images_uri, read_table, table, write_table
 
-    sequences = read_table(settings.sequences, "sequences", ["sequence_id", "context", "target"])
-    panels = story_panels(_seed(images_uri(sequences), settings.sequences))
-    common = _common(settings)
-    rows = [common | _outcome(sequence, settings.paradigm, panels) for sequence in sequences.to_pylist()]
-    write_table(table("labels", rows, images_uri(sequences)), workspace.out / "labels.parquet")
+    found = read_table(sequences, "sequences", ["sequence_id", "context", "target"])
+    panels = story_panels(_seed(images_uri(found), sequences))
+    common = _common(paradigm)
+    rows = [common | _outcome(sequence, paradigm, panels) for sequence in found.to_pylist()]
+    write_table(table("labels", rows, images_uri(found)), workspace.out / "labels.parquet")
     states = Counter(row["state"] for row in rows)
     return {"labels": len(rows), **{f"labels_{state}": states[state] for state in ("ok", "failed")}}
 
@@ -74,19 +50,19 @@ def _seed(uri: str, sequences: str) -> int:
         raise DataError(
             sequences,
             f"the labeller world knows the drawn sample only; these pictures lie in {uri or 'no named folder'}",
-            "labels of real comics come from labeller gemini in a later step; `-e eval` does without: "
+            "label real comics with labeller=gemini-batch, gemini or openai; `-e eval` does without: "
             "`-P pred_labels=none -P descp_labels=none`",
         )
     return sample_seed(uri, sequences)
 
 
-def _common(settings: LabelSettings) -> dict[str, Any]:
+def _common(paradigm: str) -> dict[str, Any]:
     """What all rows of the run share."""
     return {
-        "paradigm": settings.paradigm,
-        "labeller": settings.labeller,
+        "paradigm": paradigm,
+        "labeller": LABELLER,
         "model": f"world-{world_digest()}",
-        "prompt_digest": prompt_digest(settings.paradigm),
+        "prompt_digest": prompt_digest(paradigm),
         "cost_usd": 0.0,
     }
 

@@ -120,7 +120,7 @@ def _rows(seed: int, workspace: Workspace) -> "list[list[Panel]]":
     from cloze.tables import read_table
 
     with tempfile.TemporaryDirectory() as folder:
-        place = Workspace(Path(folder), workspace.cache, lambda metrics, step: None)
+        place = Workspace(Path(folder), workspace.cache, lambda metrics, step: None, workspace.state)
         ingest(IngestSettings(seed=seed), place)
         build_sequences(SequenceSettings(panels=str(place.out / "panels.parquet")), place)
         sequences = read_table(place.out / "sequences.parquet", "sequences", ["context"]).to_pylist()

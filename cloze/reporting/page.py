@@ -96,7 +96,7 @@ def make_page(described: Described, n_strips: int, cache: Path) -> Page:
 
 def render(page: Page) -> str:
     """The HTML of the page."""
-    return _environment().get_template("report.html.j2").render(page=page, cells=[cell for _, cell in page.rows])
+    return environment().get_template("report.html.j2").render(page=page, cells=[cell for _, cell in page.rows])
 
 
 def _collections(evidence: Sequence[Evidence], n_strips: int, cache: Path) -> list[Collection]:
@@ -138,7 +138,8 @@ def _counts(cells: Sequence[Cell]) -> list[tuple[str, list[float | None]]]:
     return [(words[name], [cell.metrics.get(name) for cell in cells]) for name in ordered]
 
 
-def _environment() -> "Environment":
+def environment() -> "Environment":
+    """The templates in `reports/`; whatever is put into them is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

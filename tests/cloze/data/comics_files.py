@@ -21,7 +21,7 @@ def workspace(folder: Path) -> Workspace:
     """A fresh workspace below `folder`."""
     out = folder / f"out{len(list(folder.glob('out*')))}"
     out.mkdir(parents=True)
-    return Workspace(out, folder / "cache", lambda metrics, step: None)
+    return Workspace(out, folder / "cache", lambda metrics, step: None, folder / "state")
 
 
 def jpeg(size: tuple[int, int] = (24, 16), color: int = 128) -> bytes:

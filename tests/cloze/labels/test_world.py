@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloze.errors import DataError, SettingsError
+from cloze.labels.labelling import LabelSettings, label
 from cloze.labels.prompts import prompt_digest
-from cloze.labels.world import LabelSettings, label, tell_target
+from cloze.labels.world import tell_target
 from cloze.sample.grammar import facts, foretell, scene_facts
 from cloze.sample.world import sample_uri, story_panels, world_digest
 from cloze.settings import parse
@@ -38,7 +39,7 @@ def sequence(start: int, **changes: str) -> dict[str, Any]:
 
 def workspace(folder: Path) -> Workspace:
     folder.mkdir(exist_ok=True)
-    return Workspace(out=folder, cache=folder, log_metrics=lambda metrics, step: None)
+    return Workspace(out=folder, cache=folder, log_metrics=lambda metrics, step: None, state=folder)
 
 
 def labels_of(folder: Path, rows: list[dict[str, Any]], paradigm: str = "pred", uri: str | None = None) -> Any:
@@ -120,7 +121,7 @@ def test_sequences_of_another_version_of_the_sample_are_refused(tmp_path):
         labels_of(tmp_path, [sequence(0)], uri="sample:42:0123456789ab")
 
 
-@pytest.mark.parametrize(("name", "value"), [("paradigm", "predict"), ("labeller", "gemini")])
+@pytest.mark.parametrize(("name", "value"), [("paradigm", "predict"), ("labeller", "gpt")])
 def test_an_unknown_paradigm_or_labeller_is_a_settings_error(name, value):
     with pytest.raises(SettingsError, match=rf"{name} is '{value}'; it must be one of"):
         LabelSettings(**{name: value})

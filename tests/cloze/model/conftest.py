@@ -89,7 +89,12 @@ def make_workspace(out: Path, curve: dict[int, dict[str, float]] | None = None) 
     """A workspace; what is logged by step goes to `curve`."""
     out.mkdir()
     kept: dict[int, dict[str, float]] = {} if curve is None else curve
-    return Workspace(out, out.parent / "cache", lambda metrics, step: kept.setdefault(step, {}).update(metrics))
+    return Workspace(
+        out,
+        out.parent / "cache",
+        lambda metrics, step: kept.setdefault(step, {}).update(metrics),
+        out.parent / "state",
+    )
 
 
 def _panel(book: int, number: int) -> dict[str, str]:

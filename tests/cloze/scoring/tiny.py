@@ -43,7 +43,7 @@ def write(folder: Path, name: str, rows: list[dict[str, Any]], stem: str = "") -
 def workspace(folder: Path) -> Workspace:
     out = folder / "out"
     out.mkdir(parents=True)
-    return Workspace(out, folder / "cache", lambda metrics, step: None)
+    return Workspace(out, folder / "cache", lambda metrics, step: None, folder / "state")
 
 
 def run(folder: Path, **settings: Any) -> dict[str, float]:

@@ -1,0 +1,179 @@
+"""The `label` step: a text for every sequence, or why there is none.
+
+The labeller `world` knows the script of the drawn sample. The others are vision-language models; all of them share one
+plan, one ledger and one parser, and differ in how a request travels.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloze.errors import DataError, SettingsError
+from cloze.labels.inquiry import MODELS, Inquiry, ModelSettings, PicturePart
+from cloze.labels.parse import FORMS, parse_label
+from cloze.labels.prompts import PARADIGMS
+from cloze.settings import setting, table_input
+from cloze.stage import Workspace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cloze.labels.answers import Answer
+    from cloze.labels.ledger_rows import Planned
+
+LABELLERS = ("world", *MODELS)
+
+_SPLITS = ("all", "train", "val", "test")
+_ROWS = 10_000  # of the labels that are Python objects at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSettings(ModelSettings):
+    """What a user may set when sequences are labelled."""
+
+    sequences: str = table_input(
+        "Sequences to label, a Parquet file.", made_by="sequences", artifact="sequences.parquet"
+    )
+    paradigm: str = setting(
+        "pred: the labeller sees the context and predicts the target; descp: it sees all panels and describes it.",
+        default="pred",
+        choices=PARADIGMS,
+    )
+    labeller: str = setting(
+        "world knows the drawn sample's script; gemini-batch and gemini ask Google's models, by the batch or one by "
+        "one; openai asks any server that speaks its protocol.",
+        default="world",
+        choices=LABELLERS,
+    )
+    limit: int = setting(
+        "Label so many sequences, drawn over all books; 0 is all. A larger number keeps what a smaller one chose.",
+        default=0,
+    )
+    split: str = setting("Which sequences.", default="all", choices=_SPLITS)
+    form: str = setting(
+        "A paragraph, or JSON with dialogue, narration, sound effects and scene.", default="paragraph", choices=FORMS
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.limit < 0:
+            raise SettingsError("limit", self.limit, "0 or more")
+        self.require_model(self.labeller)
+
+
+def label(settings: LabelSettings, workspace: Workspace) -> dict[str, float]:
+    """Write one label row per sequence, whatever became of it; only `ok` rows carry text.
+
+    Raises:
+        DataError: pictures that cannot be sent, or sequences that `world` does not know.
+        SettingsError: the budget does not reach, or a parameter has a value that will not do.
+        MissingInputError: no API key, or another process labels with the same ledger.
+    """
+    from cloze.data.images import open_images
+    from cloze.tables import images_uri
+
+    if settings.labeller == "world":
+        from cloze.labels.world import label_world
+
+        return label_world(settings.sequences, settings.paradigm, workspace)
+    sequences = _chosen(settings)
+    images = open_images(images_uri(sequences), workspace.cache)
+    # A ledger has one writer at a time; both paradigms can be labelled at once.
+    folder = workspace.state / "labels" / settings.paradigm
+    with Inquiry(_Sequences(sequences, settings), settings, settings.labeller, images, folder, workspace.out) as asked:
+        figures = asked.run()
+        if settings.dry_run:
+            return figures
+        rows = ({**row, "labeller": settings.labeller} for row in asked.ledger.rows())
+        _write_labels(rows, images_uri(sequences), workspace.out / "labels.parquet")
+    return {"labels": sequences.num_rows, **_named(figures)}
+
+
+class _Sequences:
+    """A question about each sequence (`cloze.labels.inquiry.Questions`)."""
+
+    def __init__(self, sequences: "pa.Table", settings: LabelSettings) -> None:
+        from cloze.labels.requests import Asking
+        from cloze.tables import images_uri
+
+        uri = images_uri(sequences)
+        self._table = sequences
+        self._asking = Asking(
+            paradigm=settings.paradigm,
+            form=settings.form,
+            model=settings.model_name,
+            resolution=settings.resolution,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            max_output_tokens=settings.max_output_tokens,
+            images=uri if uri.startswith("sample:") else "",
+        )
+
+    def pictures(self) -> list[str]:
+        import pyarrow.compute as pc
+
+        names = set(pc.struct_field(pc.list_flatten(self._table["context"]), "image").to_pylist())
+        if self._asking.paradigm == "descp":
+            names |= set(pc.struct_field(self._table["target"], "image").to_pylist())
+        return sorted(names)
+
+    def plan(self, sides: tuple[int, int]) -> "Iterator[Planned]":
+        from cloze.labels.requests import plan_requests
+
+        return plan_requests(self._table, self._asking, sides)
+
+    def rows(self, positions: Sequence[int]) -> list[list[Mapping[str, Any]]]:
+        from cloze.labels.requests import shown_panels
+
+        return [shown_panels(row, self._asking.paradigm) for row in self._table.take(positions).to_pylist()]
+
+    def shown(self, row: Sequence[Mapping[str, Any]]) -> list[str]:
+        return [panel["image"] for panel in row]
+
+    def body(self, row: Sequence[Mapping[str, Any]], attempt: int, picture: PicturePart) -> dict[str, Any]:
+        from cloze.labels.requests import request_body
+
+        return request_body(row, self._asking, attempt, picture)
+
+    def parse(self, answer: "Answer") -> "Answer":
+        return parse_label(answer, self._asking.form)
+
+
+def _write_labels(rows: Iterable[Mapping[str, Any]], images: str, path: Path) -> None:
+    import pyarrow as pa
+
+    from cloze.tables import LABELS, with_images, write_table
+
+    iterator, batches = iter(rows), []
+    while some := list(islice(iterator, _ROWS)):
+        batches.append(pa.RecordBatch.from_pylist(some, schema=LABELS))
+    write_table(with_images(pa.Table.from_batches(batches, schema=LABELS), images), path)
+
+
+def _named(figures: Mapping[str, float]) -> dict[str, float]:
+    """Counts by state under the names that the labeller `world` uses, too."""
+    from cloze.labels.answers import State
+
+    return {f"labels_{name}" if name in list(State) else name: value for name, value in figures.items()}
+
+
+def _chosen(settings: LabelSettings) -> "pa.Table":
+    """The sequences to label, in the table's order."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from cloze.tables import read_table
+
+    table = read_table(settings.sequences, "sequences", ["sequence_id", "split", "context", "target"])
+    if settings.split != "all":
+        table = table.filter(pc.equal(table["split"], settings.split))
+    if settings.limit and settings.limit < table.num_rows:
+        ranks = [hashlib.sha256(name.encode()).digest() for name in table["sequence_id"].to_pylist()]
+        first = sorted(sorted(range(len(ranks)), key=ranks.__getitem__)[: settings.limit])
+        table = table.take(pa.array(first))
+    if table.num_rows == 0:
+        raise DataError(settings.sequences, f"holds no sequence of split {settings.split}", "choose another split")
+    return table

@@ -1,0 +1,1 @@
+"""Servers on loopback that speak other people's protocols, and break them on demand."""
