@@ -59,9 +59,7 @@ def price_of(model: str, prices: str, *, batch: bool) -> Price:
         try:
             given_input, given_output = (float(price) for price in prices.split(","))
         except ValueError:
-            raise SettingsError(
-                "prices", prices, "INPUT,OUTPUT in USD per million tokens, as 0.125,0.75"
-            ) from None
+            raise SettingsError("prices", prices, "INPUT,OUTPUT in USD per million tokens, as 0.125,0.75") from None
         return Price(given_input, given_output, given_input)
     if model not in PRICES:
         raise SettingsError("prices", "", f"given for {model}, as INPUT,OUTPUT; known prices: {', '.join(PRICES)}")
