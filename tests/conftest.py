@@ -37,6 +37,19 @@ class Study:
         return {run.info.run_name: run.info.run_id for run in found}
 
 
+# Files that wait for other processes come first, so that no worker is left alone with one at the end.
+_FIRST = ("test_study.py", "test_commands.py", "test_real_comics.py")
+_ONE_STUDY = ("test_study.py", "test_ui.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under xdist the tests of a file share a worker and its fixtures, and so do all that look at the study."""
+    for item in items:
+        group = "study" if item.path.name in _ONE_STUDY else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: _FIRST.index(item.path.name) if item.path.name in _FIRST else len(_FIRST))
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real comics, predictions and folds; tests that need it skip where it is absent."""
