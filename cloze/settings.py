@@ -78,8 +78,18 @@ def inputs(settings: type[Settings]) -> dict[str, TableInput]:
     return {f.name: f.metadata["input"] for f in fields(settings) if "input" in f.metadata}
 
 
+def presets(settings: type[Settings]) -> Mapping[str, Mapping[str, Any]]:
+    """Values by name of a setting, by name of a preset; empty for settings that have no setting `preset`."""
+    return getattr(settings, "PRESETS", {})
+
+
+def of_preset(settings: type[Settings]) -> frozenset[str]:
+    """The settings that an empty word leaves to the preset."""
+    return frozenset(name for values in presets(settings).values() for name in values)
+
+
 def parse(settings: type[S], words: Mapping[str, str]) -> S:
-    """Settings from the words of a command line or a study.
+    """Settings from the words of a command line or a study; an empty word of what a preset covers is the preset's.
 
     Raises:
         SettingsError: an unknown name, a missing one, or a word that is not a value of it.
@@ -91,7 +101,12 @@ def parse(settings: type[S], words: Mapping[str, str]) -> S:
     missing = [f.name for f in fields(settings) if f.default is MISSING and f.name not in words]
     if missing:
         raise SettingsError(missing[0], "", "given; it has no default")
-    return settings(**{name: _value(settings, name, word) for name, word in words.items()})
+    covered = of_preset(settings)
+    given = {name: _value(settings, name, word) for name, word in words.items() if word or name not in covered}
+    preset = (
+        presets(settings)[str(given.get("preset", settings.__dataclass_fields__["preset"].default))] if covered else {}
+    )
+    return settings(**{**preset, **given})
 
 
 def words(settings: Settings) -> dict[str, str]:

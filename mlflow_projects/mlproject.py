@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from cloze.settings import Settings, words
+from cloze.settings import Settings, of_preset, words
 from mlflow_projects.program import Program
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,7 +33,7 @@ def _entry_point(name: str, settings: type[Settings]) -> dict[str, Any]:
     # MLflow checks no types, and one of `path` can leave a run RUNNING: all are strings, checked by the program.
     known = [f.name for f in fields(settings)]
     required = [f.name for f in fields(settings) if f.default is MISSING]
-    defaults = words(settings(**dict.fromkeys(required, "")))
+    defaults = {**words(settings(**dict.fromkeys(required, ""))), **dict.fromkeys(of_preset(settings), "")}
     parameters = {n: {"type": "string"} if n in required else {"type": "string", "default": defaults[n]} for n in known}
     options = " ".join(f"--{n} {{{n}}}" for n in known)
     return {"parameters": parameters, "command": f"python -m jobs.{name} {options}"}

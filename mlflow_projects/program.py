@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn, get_type_hints
 import click
 
 from cloze.errors import ClozeError, SettingsError
-from cloze.settings import Settings, choices, inputs, parse, words
+from cloze.settings import Settings, choices, inputs, of_preset, parse, presets, words
 from cloze.stage import Stage, Workspace
 
 if TYPE_CHECKING:
@@ -205,12 +205,15 @@ def _say(name: str, run_id: str, metrics: Mapping[str, float]) -> None:
 
 def _option(settings: type[Settings], name: str) -> click.Option:
     field = settings.__dataclass_fields__[name]
-    default = None if field.default is MISSING else _word(settings, name)
+    default = None if field.default is MISSING or name in of_preset(settings) else _word(settings, name)
     source = inputs(settings).get(name)
     kind: type = get_type_hints(settings)[name]
     help_text = field.metadata["help"]
     if source and source.made_by:
         help_text += f" Empty: made by `{source.made_by}`, or reused."
+    if name in of_preset(settings):
+        values = (f"{values.get(name, field.default)} ({preset})" for preset, values in presets(settings).items())
+        help_text += f" Empty: the preset's: {', '.join(values)}."
     metavar = "|".join(choices(settings, name)) or ("INPUT" if source else kind.__name__.upper())
     return click.Option(
         [f"--{name}", name], help=help_text, default=default, show_default=bool(default), metavar=metavar

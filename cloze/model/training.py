@@ -4,13 +4,11 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloze.errors import DataError, SettingsError
-from cloze.labels.prompts import PARADIGMS
-from cloze.settings import setting, table_input
+from cloze.errors import DataError
+from cloze.model.finetune_settings import FinetuneSettings
 from cloze.stage import Workspace
 
 if TYPE_CHECKING:
@@ -21,72 +19,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PRECISIONS = ("fp32", "bf16")
-OPTIMIZERS = ("adamw",)
 _VAL_EXAMPLES = 32
 _VAL_TIMES = 5
 _LOGGED_TIMES = 100
 # The reported loss is the mean of so large a last part of the steps: one step is noise, an epoch's mean is history.
 _FINAL_SHARE = 0.1
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuneSettings:
-    """What a user may set when an adapter is trained."""
-
-    sequences: str = table_input(
-        "Sequences, a Parquet file.", made_by="sequences", artifact="sequences.parquet", inherited=True
-    )
-    labels: str = table_input(
-        "Labels to train on, a Parquet file.",
-        made_by="label",
-        artifact="labels.parquet",
-        passes=("sequences", "paradigm"),
-    )
-    paradigm: str = setting("Paradigm of the labels.", default="pred", choices=PARADIGMS)
-    base: str = setting("Model to adapt: sample, a folder, or an id on the Hugging Face hub.", default="sample")
-    examples: int = setting("Train on at most so many sequences, drawn over all books; 0 is all of them.", default=640)
-    epochs: float = setting("Passes over the examples.", default=1.0)
-    lr: float = setting("Highest learning rate.", default=3e-3)
-    warmup: float = setting("Share of the steps in which the learning rate rises.", default=0.05)
-    rank: int = setting("Rank of the LoRA weights.", default=16)
-    alpha: int = setting("Scale of the LoRA weights, over their rank.", default=32)
-    dropout: float = setting("Dropout before the LoRA weights.", default=0.0)
-    targets: str = setting(
-        "Layers that get LoRA weights, by the ends of their names.",
-        default="q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
-    )
-    vision_lora: bool = setting("Adapt the vision tower's layers of these names, too.", default=False)
-    batch: int = setting("Examples in memory at once.", default=8)
-    accumulate: int = setting("Batches per step of the optimizer.", default=1)
-    precision: str = setting("Numbers of weights and arithmetic.", default="fp32", choices=PRECISIONS)
-    optimizer: str = setting("Optimizer.", default="adamw", choices=OPTIMIZERS)
-    seed: int = setting("Decides which examples are drawn, their order and the first LoRA weights.", default=42)
-    threads: int = setting("Processor threads.", default=1)
-
-    def __post_init__(self) -> None:
-        words = {"paradigm": PARADIGMS, "precision": PRECISIONS, "optimizer": OPTIMIZERS}
-        for name, allowed in words.items():
-            if getattr(self, name) not in allowed:
-                raise SettingsError(name, getattr(self, name), f"one of {', '.join(allowed)}")
-        for name in ("rank", "alpha", "batch", "accumulate", "threads"):
-            if getattr(self, name) < 1:
-                raise SettingsError(name, getattr(self, name), "1 or more")
-        for name in ("epochs", "lr"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(name, getattr(self, name), "more than 0")
-        for name in ("warmup", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise SettingsError(name, getattr(self, name), "0 or more and less than 1")
-        if self.examples < 0:
-            raise SettingsError("examples", self.examples, "0 or more")
-        if not all(self.target_names):
-            raise SettingsError("targets", self.targets, "names separated by commas, such as q_proj,v_proj")
-
-    @property
-    def target_names(self) -> list[str]:
-        """The names in `targets`."""
-        return [name.strip() for name in self.targets.split(",")]
 
 
 def finetune(settings: FinetuneSettings, workspace: Workspace) -> dict[str, float]:

@@ -7,7 +7,8 @@ import pytest
 
 from cloze.digests import file_digest
 from cloze.errors import DataError, SettingsError
-from cloze.model.training import FinetuneSettings, finetune
+from cloze.model.finetune_settings import FinetuneSettings
+from cloze.model.training import finetune
 from cloze.tables import table, write_table
 from tests.cloze.model.conftest import make_workspace
 
