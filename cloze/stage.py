@@ -5,10 +5,13 @@ The settings hold local paths for inputs. Everything the stage leaves in `worksp
 are logged once; curves go through `workspace.log_metrics` while it runs.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from cloze.errors import ClozeError
 
 
 class MetricsLogger(Protocol):
@@ -27,12 +30,34 @@ class Workspace:
         cache: a folder that outlives the run, for what can be made again (the drawn sample, features).
         log_metrics: reports metrics of one step; printing it is the caller's business.
         state: a folder that outlives the run, for what must never be lost (what was paid for).
+        key: digest of everything that decides the result; half-done work is filed under it.
     """
 
     out: Path
     cache: Path
     log_metrics: MetricsLogger
     state: Path
+    key: str = ""
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where half-done work is kept until it is done."""
+        return self.state / "checkpoints" / (self.key or "unkeyed")
+
+
+# Variables that name files: the first one's existence asks work to stop; the second is made by work that did.
+STOP_FILE, REQUEUE_FILE = "CLOZE_STOP_FILE", "CLOZE_REQUEUE_FILE"
+
+
+class StoppedError(ClozeError):
+    """Work was stopped because somebody asked for it, and what is done is kept: the same run goes on from there."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: ask again
+
+
+def rank() -> int:
+    """Number of this process among those that `torchrun` started; 0 where it did not. Rank 0 speaks for all."""
+    return int(os.environ.get("RANK", "0"))
 
 
 Stage = Callable[..., Mapping[str, float]]

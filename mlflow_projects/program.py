@@ -6,6 +6,7 @@ Everything here is written once for all entry points; a file in `jobs/` only say
 import importlib
 import logging
 import os
+import shutil
 import sys
 import tempfile
 import warnings
@@ -18,10 +19,11 @@ import click
 
 from cloze.errors import ClozeError, SettingsError
 from cloze.settings import Settings, choices, inputs, of_preset, parse, presets, words
-from cloze.stage import Stage, Workspace
+from cloze.stage import REQUEUE_FILE, Stage, StoppedError, Workspace, rank
+from mlflow_projects import followers
 
 if TYPE_CHECKING:
-    from mlflow_projects.steps import Resolved
+    from mlflow_projects.steps import Resolved, Steps
 
 INTERRUPTED, TERMINATED = 130, 143  # 128 + the signal's number, as a shell says it
 
@@ -48,6 +50,7 @@ class Program:
         before: called in the run before the stage.
         after: called in the run when the results are logged, to register or to show them.
         steps: the stage itself runs other steps. Such a program is never reused as a whole; its steps are.
+        trains: the stage leaves checkpoints, from which the run is resumed, and several processes may share its work.
     """
 
     settings: type[Settings]
@@ -57,6 +60,7 @@ class Program:
     before: Callable[[Settings], None] | None = None
     after: Callable[[Finished], None] | None = None
     steps: bool = False
+    trains: bool = False
 
     @property
     def reusable(self) -> bool:
@@ -99,11 +103,14 @@ def program(
     before: Callable[[Settings], None] | None = None,
     after: Callable[[Finished], None] | None = None,
     steps: bool = False,
+    trains: bool = False,
 ) -> Program:
     """The program of the calling module, which must lie in `jobs/`."""
     frame = sys._getframe(1)
     name = Path(frame.f_code.co_filename).stem
-    return Program(settings, stage, name, str(frame.f_globals["__doc__"]).partition("\n")[0], before, after, steps)
+    return Program(
+        settings, stage, name, str(frame.f_globals["__doc__"]).partition("\n")[0], before, after, steps, trains
+    )
 
 
 def programs() -> dict[str, Program]:
@@ -135,8 +142,16 @@ def run_program(program: Program, given: Mapping[str, str]) -> int:
 
     tracking.raise_on_signals()
     try:
-        with tracking.tracked(program.name) as run_id:
-            _run(program, given, run_id)
+        if followers.n_processes() > 1 and not program.trains:
+            raise SettingsError("processes", followers.n_processes(), f"1: {program.name} does not share its work")
+        if rank() > 0:
+            followers.follow(program)
+        else:
+            with tracking.tracked(program.name) as run_id:
+                _run(program, given, run_id)
+    except StoppedError as error:
+        click.echo(f"Stopped: {error}", err=True)
+        return 0 if os.environ.get(REQUEUE_FILE) else error.exit_code
     except ClozeError as error:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
@@ -153,32 +168,55 @@ def _run(program: Program, given: Mapping[str, str], run_id: str) -> None:
     from mlflow_projects.steps import Steps
 
     settings = parse(program.settings, given)
-    steps = Steps(run_id, cache_folder())
+    steps = Steps(run_id, cache_folder(), state_folder())
     try:
         resolved = steps.resolve(program.name, settings)
         tracking.set_tags(resolved.tags)
         tracking.set_name(resolved.name)
         parts = resolved.key_parts()
+        key = step_key(parts)
         tracking.log_settings(words(resolved.settings), parts)
         for name, found in resolved.inputs.items():
             tracking.log_dataset(name, found.uri, found.digest)
-        with tempfile.TemporaryDirectory(prefix="cloze-") as folder:
-            out = Path(folder)
-            workspace = Workspace(
-                out=out, cache=steps.cache, log_metrics=tracking.log_step_metrics, state=state_folder()
-            )
-            extra = (steps,) if program.steps else ()
-            if program.before:
-                program.before(resolved.settings)
-            metrics = program.stage(resolved.local_settings, workspace, *extra)
-            tracking.log_metrics(metrics)
-            tracking.log_results(out, resolved.lineage, step_key(parts))
-            if program.after:
-                program.after(Finished(run_id, resolved, out, metrics))
+        if unfinished := steps.unfinished(resolved):
+            _resume(steps, resolved, unfinished)
+            return
+        if program.trains:
+            tracking.set_tags({"cloze.resume_key": key})
+        metrics = _run_stage(program, steps, resolved, run_id, key)
     except BaseException:
         steps.stop()
         raise
     _say(program.name, run_id, metrics)
+
+
+def _run_stage(program: Program, steps: "Steps", resolved: "Resolved", run_id: str, key: str) -> Mapping[str, float]:
+    """Run the stage in an empty folder and log what it leaves there."""
+    from mlflow_projects import tracking
+
+    with tempfile.TemporaryDirectory(prefix="cloze-") as folder:
+        out = Path(folder)
+        workspace = Workspace(out, steps.cache, tracking.log_step_metrics, steps.state, key)
+        extra = (steps,) if program.steps else ()
+        if program.before:
+            program.before(resolved.settings)
+        followers.lead(resolved.local_settings, key)
+        metrics = program.stage(resolved.local_settings, workspace, *extra)
+        tracking.log_metrics(metrics)
+        tracking.log_results(out, resolved.lineage, key)
+        if program.after:
+            program.after(Finished(run_id, resolved, out, metrics))
+        shutil.rmtree(workspace.checkpoints, ignore_errors=True)
+    return metrics
+
+
+def _resume(steps: "Steps", resolved: "Resolved", unfinished: str) -> None:
+    """Let the run that began the same go on, and say so in this one, which makes nothing itself."""
+    from mlflow_projects import tracking
+
+    tracking.set_tags({"cloze.resumed": f"runs:/{unfinished}"})
+    steps.resume(resolved, unfinished)
+    click.echo(f"{resolved.step} finished: runs:/{unfinished}")
 
 
 def cache_folder() -> Path:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloze.errors import ClozeError, MissingInputError, SettingsError
+from cloze.locks import locked
 from cloze.settings import Settings, TableInput, inputs, parse, words
 from mlflow_projects import tracking
 from mlflow_projects.program import find_program
@@ -95,12 +96,14 @@ class Steps:
     Args:
         parent_id: the run that asks.
         cache: folder for what is fetched or can be made again.
+        state: folder for what must not be lost.
         announce: takes one line for every step reused, started or finished.
     """
 
-    def __init__(self, parent_id: str, cache: Path) -> None:
+    def __init__(self, parent_id: str, cache: Path, state: Path) -> None:
         self.parent_id = parent_id
         self.cache = cache
+        self.state = state
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
         self._children: set[subprocess.Popen[str]] = set()
@@ -149,7 +152,25 @@ class Steps:
             if run is not None:
                 log.info("reused   %-32s runs:/%s", name or resolved.name, run.info.run_id)
                 return run
-            return self._run_child(resolved, name or resolved.name)
+            return self._run_child(resolved, name or resolved.name, self.unfinished(resolved))
+
+    def unfinished(self, resolved: Resolved) -> str:
+        """Id of the run that began this step and left a checkpoint; empty where there is none.
+
+        Raises:
+            MissingInputError: it is still at work.
+        """
+        key = step_key(resolved.key_parts())
+        folder = self.state / "checkpoints" / key
+        if not (find_program(resolved.step).trains and any(folder.glob("step-*"))):
+            return ""
+        locked(folder.with_suffix(".lock"), f"what {resolved.name} would go on with").close()
+        run = tracking.find_unfinished(resolved.step, key)
+        return "" if run is None or run.info.run_id == self.parent_id else str(run.info.run_id)
+
+    def resume(self, resolved: Resolved, run_id: str) -> "Run":
+        """Go on with a run that did not end, as a child of this one."""
+        return self._run_child(resolved, resolved.name, run_id)
 
     def start_no_more(self, reason: str) -> None:
         """Start no more children; those that run may finish, and be reused when the fault is mended."""
@@ -228,11 +249,14 @@ class Steps:
             given[name] = value or own[name]
         return self._of_run(self.ensure(source.made_by, given), source.artifact)
 
-    def _run_child(self, resolved: Resolved, name: str) -> "Run":
+    def _run_child(self, resolved: Resolved, name: str, unfinished: str = "") -> "Run":
+        """Run a step to its end, in a run of its own or in one that did not end."""
         if self._stopped:
             raise StepFailedError(f"{name} was not started: another step failed")
-        run_id = tracking.create_child(resolved.step, name, self.parent_id)
-        log.info("started  %-32s runs:/%s", name, run_id)
+        run_id = unfinished or tracking.create_child(resolved.step, name, self.parent_id)
+        if unfinished:
+            tracking.adopt_child(unfinished, self.parent_id)
+        log.info("%s  %-32s runs:/%s", "resumed" if unfinished else "started", name, run_id)
         options = [part for option, word in words(resolved.settings).items() for part in (f"--{option}", word)]
         try:
             child = subprocess.Popen(

@@ -4,6 +4,8 @@ A run of ours carries, besides what MLflow gives it:
 
     cloze.step            entry point
     cloze.step_key        what it did, as a digest (mlflow_projects/stepkey.py)
+    cloze.resume_key      the same, of one that has begun and can be resumed
+    cloze.attempts        how often it was begun, where that was more than once
     cloze.paradigm        pred or descp, where it has one
     cloze.condition       zero-shot or fine-tuned, where it has one
     cloze.lineage         JSON: artifact name -> URI of every table and adapter it was made from, its own included
@@ -32,6 +34,7 @@ import psutil
 
 from cloze.digests import file_digest, folder_digest
 from cloze.errors import DataError, MissingInputError
+from cloze.stage import StoppedError
 from mlflow_projects.guardian import Guardian
 
 if TYPE_CHECKING:
@@ -49,12 +52,15 @@ _MADE_UP_NAME = re.compile(r"^[a-z]+-[a-z]+-\d+$")
 _INSERT_ATTEMPTS = 3
 # An environment that is not ready after a day never will be (seconds).
 _LONGEST_SETUP = 24 * 3600
+# What makes a process one of several; the step that it runs is no part of that.
+_OF_TORCHRUN = re.compile(r"RANK$|LOCAL_|WORLD_SIZE$|GROUP_|ROLE_|MASTER_|TORCHELASTIC_")
 _PINNED = re.compile(r"(?P<path>.*?)(?:#sha256=(?P<digest>[0-9a-f]{64}))?", re.DOTALL)
 _DIGEST_LENGTH = 36  # MLflow refuses longer dataset digests
 _PACKAGES = ("mlflow", "torch", "transformers", "peft", "duckdb", "pyarrow", "pillow", "numpy", "rouge-score-rs")
 
 
 _queued: "list[RunOperations]" = []  # curves on their way to the store
+_logged: dict[str, set[int]] = {}  # steps by metric that an earlier attempt at the active run has logged
 
 
 class Terminated(BaseException):
@@ -86,12 +92,16 @@ def tracked(step: str) -> Iterator[str]:
             run_id = mlflow.start_run().info.run_id
         guardian = Guardian(run_id, mlflow.get_tracking_uri())
         mlflow.set_tags({"cloze.step": step, **_process_tags(), **_code_tags()})
+        _take_up_attempt(run_id)
         mlflow.log_dict(_environment(), "environment.json")
         yield run_id
         _await_queued()
         status = "FINISHED"
     except (KeyboardInterrupt, Terminated) as error:
         status, reason = "KILLED", "interrupted" if isinstance(error, KeyboardInterrupt) else "terminated by SIGTERM"
+        raise
+    except StoppedError as error:
+        status, reason = "KILLED", str(error)
         raise
     except BaseException as error:
         reason = str(error) or type(error).__name__
@@ -106,6 +116,27 @@ def tracked(step: str) -> Iterator[str]:
             mlflow.end_run(status)
         if guardian:
             guardian.dismiss()
+
+
+def _take_up_attempt(run_id: str) -> None:
+    """Where this is another attempt at the run: forget how the last one ended, and know what it has logged."""
+    run = get_run(run_id)
+    _logged.clear()
+    for name in run.data.metrics:
+        _logged[name] = {step for step, _ in metric_history(run_id, name)}
+    if "cloze.resume_key" not in run.data.tags:
+        return
+    client().set_tag(run_id, "cloze.attempts", int(run.data.tags.get("cloze.attempts", "1")) + 1)
+    for tag in {"cloze.error", "cloze.end_reason"} & set(run.data.tags):
+        client().delete_tag(run_id, tag)
+
+
+def find_unfinished(step: str, key: str) -> "Run | None":
+    """The newest run that began to do exactly this and did not end it."""
+    store = client()
+    wanted = f"attributes.status != 'FINISHED' and tags.`cloze.step` = '{step}' and tags.`cloze.resume_key` = '{key}'"
+    newest = store.search_runs(_experiments(store), wanted, order_by=["attributes.start_time DESC"], max_results=1)
+    return newest[0] if newest else None
 
 
 def raise_on_signals() -> None:
@@ -180,11 +211,19 @@ def create_child(step: str, name: str, parent_id: str) -> str:
     return client().create_run(parent.info.experiment_id, tags=tags, run_name=name).info.run_id
 
 
+def adopt_child(run_id: str, parent_id: str) -> None:
+    """Put a run that did not end below the one that goes on with it; the run that began it keeps no child of it."""
+    store = client()
+    for tag, value in {"mlflow.parentRunId": parent_id, **_process_tags()}.items():
+        store.set_tag(run_id, tag, value)
+    store.update_run(run_id, status="RUNNING")
+
+
 def child_environment(run_id: str) -> dict[str, str]:
     """The environment in which a child process adopts `run_id`."""
     import mlflow
 
-    environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_EXPERIMENT_NAME"}
+    environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_EXPERIMENT_NAME" and not _OF_TORCHRUN.match(k)}
     return {
         **environment,
         "MLFLOW_TRACKING_URI": mlflow.get_tracking_uri(),
@@ -364,10 +403,16 @@ def log_text(text: str, name: str) -> None:
 
 
 def log_step_metrics(metrics: Mapping[str, float], step: int) -> None:
-    """Queue one step of a curve of the active run; `tracked` waits for it, and fails if it cannot be logged."""
+    """Queue one step of a curve of the active run; `tracked` waits for it, and fails if it cannot be logged.
+
+    What an earlier attempt at the run has logged is left as it is.
+    """
     import mlflow
 
-    queued = mlflow.log_metrics(dict(metrics), step=step, synchronous=False)
+    new = {name: value for name, value in metrics.items() if step not in _logged.get(name, ())}
+    if not new:
+        return
+    queued = mlflow.log_metrics(new, step=step, synchronous=False)
     assert queued is not None  # noqa: S101 - it is None where logging is synchronous
     _queued.append(queued)
 
@@ -381,10 +426,10 @@ def log_settings(settings: Mapping[str, object], key_parts: Mapping[str, Any]) -
 
 
 def log_metrics(metrics: Mapping[str, float]) -> None:
-    """Log final figures of the active run."""
+    """Log final figures of the active run; an earlier attempt that got so far logged the same."""
     import mlflow
 
-    mlflow.log_metrics(dict(metrics))
+    mlflow.log_metrics({name: value for name, value in metrics.items() if name not in _logged})
 
 
 def set_tags(tags: Mapping[str, str]) -> None:

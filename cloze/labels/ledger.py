@@ -7,18 +7,15 @@ machine only).
 
 # ruff: noqa: S608 - SQL is put together from the constants of ledger_rows.py only; values are always bound
 
-import fcntl
-import os
-import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
-from typing import IO, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from cloze.errors import DataError, MissingInputError
+from cloze.errors import DataError
 from cloze.labels.answers import RETRIED, Answer, State
 from cloze.labels.cost import Price
 from cloze.labels.ledger_rows import (
@@ -45,6 +42,7 @@ from cloze.labels.ledger_rows import (
     Totals,
     quoted,
 )
+from cloze.locks import locked
 
 __all__ = ["IN_FLIGHT", "BudgetError", "Ingested", "Ledger", "Pending", "Planned", "Shard", "ShardState", "Totals"]
 
@@ -72,7 +70,7 @@ class Ledger:
         self.path = path
         self.folder = path.with_name(f"{path.stem}-shards")
         self.folder.mkdir(exist_ok=True)
-        self._lock = _locked(path)
+        self._lock = locked(path.with_name(f"{path.name}.lock"), str(path))
         self._cost: float | None = None  # known until the next answer or plan: it is asked for with every shard
         self._db = sqlite3.connect(path, isolation_level=None)
         problem = _unreadable(self._db)
@@ -398,19 +396,3 @@ def _unreadable(db: sqlite3.Connection) -> str:
     if version == VERSION or (version, tables) == (0, 0):
         return ""
     return f"no ledger of version {VERSION}, which this program writes, but of {version}"
-
-
-def _locked(path: Path) -> IO[str]:
-    """The open lock file beside the ledger; who holds it is written in it. The system lets go when a process ends."""
-    stream = path.with_name(f"{path.name}.lock").open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        stream.seek(0)
-        holder = stream.read().strip() or "another process"
-        stream.close()
-        raise MissingInputError(f"{path} is in use by {holder}; wait until it has ended, or end it") from None
-    stream.truncate(0)
-    stream.write(f"process {os.getpid()} on {socket.gethostname()}")
-    stream.flush()
-    return stream

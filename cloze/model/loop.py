@@ -2,14 +2,15 @@
 
 It is our own, not the Transformers Trainer, because what makes it fast (logits only where a token carries loss, kept
 picture features) would have to be put into the Trainer's `compute_loss` and collator anyway, and what remains is
-short enough to read in one sitting. A step is a pure function of its number, the seed and the weights, so that a run
-can stop and go on anywhere.
+short enough to read in one sitting. A step is a pure function of its number, the seed, the weights and the optimizer's
+memory: order, learning rate and dropout are computed from the number, so that a run can stop and go on anywhere.
 """
 
 import logging
 import math
+import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch.nn import functional
 from cloze.model.batches import Batch, collate, epoch_order
 from cloze.model.conversation import Example
 from cloze.model.features import Features, as_pictures
+from cloze.model.processes import ALONE, Processes
 
 logger = logging.getLogger(__name__)
 
@@ -70,32 +72,60 @@ def train(
     examples: Sequence[Example],
     features: Features,
     schedule: Schedule,
-    after_step: Callable[[Step], None],
+    optimizer: torch.optim.Optimizer,
     pad_id: int,
-) -> None:
-    """Train whatever parameters of the model require a gradient.
+    *,
+    done: int = 0,
+    processes: Processes = ALONE,
+) -> Generator[Step, None, None]:
+    """Train what the optimizer holds, step by step; whoever asks for the steps may look at the weights in between.
 
-    The loss of a step is the mean over all supervised tokens of its examples, however they are cut into batches.
+    The loss of a step is the mean over all supervised tokens of its examples, however they are cut into batches and
+    shared out to processes.
+
+    Args:
+        done: steps that are behind these weights and this optimizer.
     """
-    torch.manual_seed(schedule.seed)
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=schedule.lr, weight_decay=0.0)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     n_steps = schedule.steps(len(examples))
-    for number, group in zip(range(n_steps), _groups(examples, schedule), strict=False):
+    for number, batches in _batches(examples, schedule, pad_id, done, n_steps):
         started = time.perf_counter()
-        lr = optimizer.param_groups[0]["lr"] = lr_at(number, n_steps, schedule.lr, schedule.warmup)
-        batches = [collate(some, pad_id) for some in group]
+        _seed(schedule.seed, number, processes.rank)
+        lr = lr_at(number, n_steps, schedule.lr, schedule.warmup)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
         n_supervised = sum(int(batch.supervised.sum()) for batch in batches)
-        total = 0.0
-        for batch in batches:
+        own = 0.0
+        for batch in processes.share(batches):
             loss = answer_loss(model, batch, features) / n_supervised
             loss.backward()
-            total += loss.item()
+            own += loss.item()
+        processes.sum_gradients(parameters)
+        (total,) = processes.sum(own)
         grad_norm = float(torch.nn.utils.clip_grad_norm_(parameters, MAX_GRAD_NORM))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         n_tokens = sum(batch.n_tokens for batch in batches)
-        after_step(Step(number + 1, n_steps, total, lr, grad_norm, n_tokens, time.perf_counter() - started))
+        yield Step(number + 1, n_steps, total, lr, grad_norm, n_tokens, time.perf_counter() - started)
+
+
+def _batches(
+    examples: Sequence[Example], schedule: Schedule, pad_id: int, done: int, n_steps: int
+) -> Iterator[tuple[int, list[Batch]]]:
+    """Steps that are left, counted from 0, and the batches of each."""
+    lengths, per_epoch = [len(example.ids) for example in examples], schedule.steps_per_epoch(len(examples))
+    order: list[list[int]] = []
+    for number in range(done, n_steps):
+        epoch, place = divmod(number, per_epoch)
+        if place == 0 or not order:
+            order = epoch_order(lengths, schedule.batch, schedule.seed, epoch)
+        some = order[place * schedule.accumulate : (place + 1) * schedule.accumulate]
+        yield number, [collate([examples[index] for index in batch], pad_id) for batch in some]
+
+
+def _seed(seed: int, step: int, rank: int) -> None:
+    """Seed what dropout draws in a step."""
+    torch.manual_seed(random.Random(f"{seed}/{step}/{rank}").getrandbits(63))  # noqa: S311
 
 
 def lr_at(step: int, n_steps: int, highest: float, warmup: float) -> float:
@@ -123,25 +153,17 @@ def answer_loss(model: Any, batch: Batch, features: Features) -> torch.Tensor:
 
 
 @torch.no_grad()
-def mean_loss(model: Any, examples: Sequence[Example], features: Features, batch: int, pad_id: int) -> float:
+def mean_loss(
+    model: Any, examples: Sequence[Example], features: Features, batch: int, pad_id: int, processes: Processes = ALONE
+) -> float:
     """Mean loss per supervised token, with dropout off."""
     was_training = model.training
     model.eval()
     total, n_supervised = 0.0, 0
-    for start in range(0, len(examples), batch):
+    for start in processes.share(range(0, len(examples), batch)):
         together = collate(examples[start : start + batch], pad_id)
         total += answer_loss(model, together, features).item()
         n_supervised += int(together.supervised.sum())
     model.train(was_training)
-    return total / n_supervised
-
-
-def _groups(examples: Sequence[Example], schedule: Schedule) -> Iterator[list[list[Example]]]:
-    """Batches of each step, epoch after epoch, without end."""
-    lengths = [len(example.ids) for example in examples]
-    epoch = 0
-    while True:
-        order = epoch_order(lengths, schedule.batch, schedule.seed, epoch)
-        for start in range(0, len(order), schedule.accumulate):
-            yield [[examples[index] for index in batch] for batch in order[start : start + schedule.accumulate]]
-        epoch += 1
+    total, n_supervised_all = processes.sum(total, n_supervised)
+    return total / n_supervised_all

@@ -134,7 +134,8 @@ def _train(
     base: Any, examples: "list[Example]", features: Any, stage: str, settings: PretrainSettings, workspace: Workspace
 ) -> float:
     """Train all weights on the examples; returns the mean loss of the last tenth of the steps."""
-    from cloze.model.loop import Schedule, Step, train
+    from cloze.model.loop import Schedule, train
+    from cloze.model.optimizers import make_optimizer
 
     n_steps = {"captions": settings.caption_steps, "contexts": settings.context_steps}[stage]
     batch = min(_BATCHES[stage], len(examples))
@@ -148,14 +149,13 @@ def _train(
     )
     losses: list[float] = []
 
-    def after_step(step: Step) -> None:
+    base.model.train()
+    optimizer = make_optimizer("adamw", list(base.model.parameters()), settings.lr)
+    for step in train(base.model, examples, features, schedule, optimizer, base.chat.pad_id):
         losses.append(step.loss)
         if step.number % _LOGGED_EVERY == 0:
             workspace.log_metrics({f"{stage}/loss": step.loss, f"{stage}/lr": step.lr}, step.number)
             logger.info("%s: step %d of %d: loss %.3f", stage, step.number, step.n_steps, step.loss)
-
-    base.model.train()
-    train(base.model, examples, features, schedule, after_step, base.chat.pad_id)
     base.model.eval()
     last = losses[-max(1, len(losses) // 10) :]
     return sum(last) / len(last)

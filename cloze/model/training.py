@@ -14,33 +14,45 @@ from cloze.stage import Workspace
 if TYPE_CHECKING:
     from cloze.model.base import Base
     from cloze.model.conversation import Example
-    from cloze.model.features import Features
-    from cloze.model.loop import Schedule, Step
+    from cloze.model.processes import Processes
 
 logger = logging.getLogger(__name__)
 
 _VAL_EXAMPLES = 32
-_VAL_TIMES = 5
-_LOGGED_TIMES = 100
-# The reported loss is the mean of so large a last part of the steps: one step is noise, an epoch's mean is history.
-_FINAL_SHARE = 0.1
 
 
 def finetune(settings: FinetuneSettings, workspace: Workspace) -> dict[str, float]:
     """Train an adapter and leave it in `adapter/`, with one prompt as the model sees it and the examples used.
 
+    Where `workspace.checkpoints` holds a checkpoint, training goes on from it.
+
     Raises:
         DataError: nothing to train on, or an example that is not what it must be (`cloze.model.masking`).
+        StoppedError: a signal or a file asked to stop; a checkpoint was saved.
+        MissingInputError: another process trains the same.
     """
     import torch
 
+    from cloze.locks import locked
+    from cloze.model.processes import joined
+
+    torch.set_num_threads(settings.threads)
+    with joined() as processes:
+        processes.require_divisible(settings.accumulate)
+        if processes.rank > 0:
+            return _finetune(settings, workspace, processes)
+        with locked(workspace.checkpoints.with_suffix(".lock"), "this very training"):
+            return _finetune(settings, workspace, processes)
+
+
+def _finetune(settings: FinetuneSettings, workspace: Workspace, processes: "Processes") -> dict[str, float]:
     from cloze.data.images import open_images
     from cloze.model.adapter import save_adapter
     from cloze.model.base import load_base
     from cloze.model.features import Features
+    from cloze.model.session import Session
     from cloze.tables import images_uri, read_table
 
-    torch.set_num_threads(settings.threads)
     table = read_table(settings.sequences, "sequences")
     labels = _labels(settings)
     train, val, counts = _choose(table.to_pylist(), labels, settings)
@@ -54,7 +66,8 @@ def finetune(settings: FinetuneSettings, workspace: Workspace) -> dict[str, floa
     load = open_images(images_uri(table), workspace.cache).load
     features = Features(base, load, is_frozen=not settings.vision_lora)
     held_out = [base.chat.encode(row, labels[row["sequence_id"]]) for row in val]
-    counts |= _train(examples, held_out, base, features, _schedule(settings), workspace)
+    session = Session(settings, workspace, processes, base, features)
+    counts |= session.train(examples, held_out)
     save_adapter(model, workspace.out / "adapter", base)
     return counts
 
@@ -162,61 +175,3 @@ def _census(model: Any) -> dict[str, float]:
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters() if parameter.requires_grad}
     vision = sum(size for name, size in sizes.items() if "vision_tower" in name)
     return {"trainable_parameters": sum(sizes.values()), "trainable_parameters_vision": vision}
-
-
-def _schedule(settings: FinetuneSettings) -> "Schedule":
-    from cloze.model.loop import Schedule
-
-    return Schedule(
-        epochs=settings.epochs,
-        batch=settings.batch,
-        accumulate=settings.accumulate,
-        lr=settings.lr,
-        warmup=settings.warmup,
-        seed=settings.seed,
-    )
-
-
-def _train(
-    examples: "list[Example]",
-    held_out: "list[Example]",
-    base: "Base",
-    features: "Features",
-    schedule: "Schedule",
-    workspace: Workspace,
-) -> dict[str, float]:
-    """Run the loop with its curves; returns what is left to say at the end."""
-    from tqdm import tqdm
-
-    from cloze.model.loop import mean_loss, train
-
-    n_steps = schedule.steps(len(examples))
-    every, val_every = -(-n_steps // _LOGGED_TIMES), -(-n_steps // _VAL_TIMES)
-    losses: list[float] = []
-    final: dict[str, float] = {"steps": n_steps}
-
-    def after_step(step: "Step") -> None:
-        losses.append(step.loss)
-        progress.update()
-        if step.number % every == 0 or step.number == n_steps:
-            _report(step, losses[-every:], workspace)
-        if held_out and (step.number % val_every == 0 or step.number == n_steps):
-            final["val/loss_final"] = mean_loss(base.model, held_out, features, schedule.batch, base.chat.pad_id)
-            workspace.log_metrics({"val/loss": final["val/loss_final"]}, step.number)
-
-    with tqdm(total=n_steps, unit="step", disable=None) as progress:  # None: shown on a terminal only
-        train(base.model, examples, features, schedule, after_step, base.chat.pad_id)
-    last = losses[-max(1, round(_FINAL_SHARE * n_steps)) :]
-    return final | {"train/loss_final": sum(last) / len(last)}
-
-
-def _report(step: "Step", losses: list[float], workspace: Workspace) -> None:
-    """Log one point of the curves; the loss is the mean since the last one."""
-    values = {
-        "train/loss": sum(losses) / len(losses),
-        "train/lr": step.lr,
-        "train/grad_norm": step.grad_norm,
-        "train/tokens_per_second": step.n_tokens / step.seconds,
-    }
-    workspace.log_metrics(values, step.number)
-    logger.info("step %d of %d: loss %.3f", step.number, step.n_steps, values["train/loss"])

@@ -7,7 +7,7 @@ import pytest
 
 from cloze.errors import DataError, SettingsError
 from cloze.settings import setting
-from cloze.stage import Workspace
+from cloze.stage import StoppedError, Workspace
 from mlflow_projects.program import Program, run_program
 
 
@@ -24,6 +24,8 @@ class CopySettings:
 def copy(settings: CopySettings, workspace: Workspace) -> dict[str, float]:
     if settings.text == "broken":
         raise DataError("comics.csv row 7", "page is 'x', not a whole number", "mend the row")
+    if settings.text == "stopped":
+        raise StoppedError("stopped after step 3 (SIGTERM)")
     for step in range(settings.times):
         workspace.log_metrics({"train/loss": 1.0 / (step + 1)}, step)
     (workspace.out / "copy.txt").write_text(settings.text * settings.times, encoding="utf-8")
@@ -73,6 +75,20 @@ def test_what_the_caller_can_mend_ends_with_status_2_and_the_message_in_the_run(
     assert (run.info.status, run.data.tags["cloze.error"]) == ("FAILED", message)
     assert capsys.readouterr().err == f"Error: {message}\n"
     assert "copy.txt" not in {item.path for item in store.list_artifacts(run.info.run_id)}
+
+
+@pytest.mark.parametrize("has_scheduler", [False, True])
+def test_work_that_was_asked_to_stop_is_killed_and_not_failed(
+    store, program, newest, capsys, monkeypatch, tmp_path, has_scheduler
+):
+    """A scheduler that is left word needs no exit status; others are told to ask again (EX_TEMPFAIL)."""
+    if has_scheduler:
+        monkeypatch.setenv("CLOZE_REQUEUE_FILE", str(tmp_path / "requeue"))
+    assert run_program(program, {"text": "stopped"}) == (0 if has_scheduler else 75)
+    assert "Stopped: stopped after step 3 (SIGTERM)" in capsys.readouterr().err
+    run = newest()
+    assert run.info.status == "KILLED"
+    assert run.data.tags["cloze.end_reason"] == "stopped after step 3 (SIGTERM)"
 
 
 def test_an_unknown_option_ends_the_run_that_mlflow_opened(store, program, monkeypatch):

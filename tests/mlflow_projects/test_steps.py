@@ -19,7 +19,7 @@ def steps(store, environment, monkeypatch):
     """Steps below a run that stays open for the test; children are real processes."""
     monkeypatch.setenv("CLOZE_CACHE", environment["CLOZE_CACHE"])
     with tracking.tracked("main") as run_id:
-        yield Steps(run_id, Path(environment["CLOZE_CACHE"]))
+        yield Steps(run_id, Path(environment["CLOZE_CACHE"]), Path(environment["CLOZE_STATE"]))
 
 
 @pytest.fixture

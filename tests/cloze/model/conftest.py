@@ -87,7 +87,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 def make_workspace(out: Path, curve: dict[int, dict[str, float]] | None = None) -> Workspace:
     """A workspace; what is logged by step goes to `curve`."""
-    out.mkdir()
+    out.mkdir(parents=True)
     kept: dict[int, dict[str, float]] = {} if curve is None else curve
     return Workspace(
         out,

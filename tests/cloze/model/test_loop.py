@@ -7,6 +7,7 @@ from cloze.model.batches import collate
 from cloze.model.conversation import Example
 from cloze.model.features import Features
 from cloze.model.loop import Schedule, Step, answer_loss, lr_at, mean_loss, train
+from cloze.model.optimizers import make_optimizer
 from tests.cloze.model.conftest import Tables
 
 ANSWERS = ("Nell waves.", "Pip runs home at night.", "In the cave, Vex hides the pearl.", "Nell waves.")
@@ -24,9 +25,8 @@ def features_of(base: Base, tables: Tables) -> Features:
 def curve(base: Base, tables: Tables, examples: list[Example], schedule: Schedule) -> list[Step]:
     torch.manual_seed(0)
     base.model.model.language_model.requires_grad_(True)
-    steps: list[Step] = []
-    train(base.model, examples, features_of(base, tables), schedule, steps.append, base.chat.pad_id)
-    return steps
+    optimizer = make_optimizer("adamw", list(base.model.model.language_model.parameters()), schedule.lr)
+    return list(train(base.model, examples, features_of(base, tables), schedule, optimizer, base.chat.pad_id))
 
 
 def test_the_shortcuts_give_the_loss_of_the_stock_model(base, tables, examples):

@@ -35,7 +35,14 @@ def test_fine_tuning_leaves_adapter_prompt_examples_and_curves(settings, tmp_pat
     assert 0.9 < metrics["masking_ratio"] < 1
     assert metrics["trainable_parameters_vision"] == 0
     assert sorted(curve) == list(range(1, 13))
-    assert set(curve[12]) == {"train/loss", "train/lr", "train/grad_norm", "train/tokens_per_second", "val/loss"}
+    assert set(curve[12]) == {
+        "train/loss",
+        "train/lr",
+        "train/grad_norm",
+        "train/tokens_per_second",
+        "train/memory_gb",
+        "val/loss",
+    }
     assert curve[12]["train/loss"] < curve[1]["train/loss"]
     assert metrics["val/loss_final"] == curve[12]["val/loss"]
 
@@ -60,7 +67,7 @@ def test_the_same_seed_gives_the_same_curve_and_weights_bit_for_bit(settings, tm
     curves, digests = [], []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         curve: dict[int, dict[str, float]] = {}
-        workspace = make_workspace(tmp_path / name, curve)
+        workspace = make_workspace(tmp_path / name / "out", curve)
         finetune(replace(settings, seed=seed), workspace)
         curves.append([(step, values["train/loss"], values["train/grad_norm"]) for step, values in curve.items()])
         digests.append(file_digest(workspace.out / "adapter" / "adapter_model.safetensors"))

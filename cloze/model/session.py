@@ -1,0 +1,132 @@
+"""One training run as a whole: the loop with its curves, its checkpoints and its end."""
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from cloze.errors import DataError
+from cloze.model.base import Base
+from cloze.model.checkpoints import Checkpoint, Checkpoints
+from cloze.model.conversation import Example
+from cloze.model.curve import Curve
+from cloze.model.features import Features
+from cloze.model.finetune_settings import FinetuneSettings
+from cloze.model.loop import Schedule, mean_loss, train
+from cloze.model.optimizers import load_optimizer_state, make_optimizer, optimizer_state
+from cloze.model.processes import Processes
+from cloze.model.stopping import ask_for_requeue, stop_request
+from cloze.stage import StoppedError, Workspace
+
+logger = logging.getLogger(__name__)
+
+
+class Session:
+    """Trains what requires a gradient in the base's model, from the newest checkpoint or from the beginning."""
+
+    def __init__(
+        self,
+        settings: FinetuneSettings,
+        workspace: Workspace,
+        processes: Processes,
+        base: Base,
+        features: Features,
+    ) -> None:
+        self._workspace, self._processes = workspace, processes
+        self._base, self._features = base, features
+        self._schedule = Schedule(
+            epochs=settings.epochs,
+            batch=settings.batch,
+            accumulate=settings.accumulate,
+            lr=settings.lr,
+            warmup=settings.warmup,
+            seed=settings.seed,
+        )
+        self._weights = {name: p for name, p in base.model.named_parameters() if p.requires_grad}
+        self._optimizer = make_optimizer(settings.optimizer, list(self._weights.values()), settings.lr)
+        self._checkpoints = Checkpoints(workspace.checkpoints)
+        self._save_s = 60 * settings.save_minutes
+
+    def train(self, examples: Sequence[Example], held_out: Sequence[Example]) -> dict[str, float]:
+        """Train to the end; the figures to log.
+
+        Raises:
+            StoppedError: a signal or a file asked to stop; a checkpoint was saved.
+            DataError: the checkpoint is of another run.
+        """
+        n_steps = self._schedule.steps(len(examples))
+        this = {**asdict(self._schedule), "examples": len(examples), "steps": n_steps}
+        done, curve = self._take_up(this)
+        saved_at = time.monotonic()
+        steps = train(
+            self._base.model,
+            examples,
+            self._features,
+            self._schedule,
+            self._optimizer,
+            self._base.chat.pad_id,
+            done=done,
+            processes=self._processes,
+        )
+        # None: the bar is shown on a terminal only.
+        with (
+            stop_request() as stop,
+            closing(steps),
+            tqdm(total=n_steps, initial=done, unit="step", disable=None) as bar,
+        ):
+            for step in steps:
+                curve.add(step)
+                bar.update()
+                if held_out and curve.is_validated(step.number):
+                    curve.add_validation(step.number, self._validate(held_out))
+                is_due = time.monotonic() - saved_at >= self._save_s
+                n_stops, n_due = self._processes.sum(bool(stop.reason), is_due)  # what one knows, all act upon
+                if n_stops or n_due or step.number == n_steps:
+                    self._save(step.number, curve, this)
+                    saved_at = time.monotonic()
+                if n_stops and step.number < n_steps:
+                    raise self._stopped(step.number, stop.reason)
+        figures = {"steps": n_steps, "steps_before_resume": done, "train/loss_final": curve.final_loss}
+        return figures if curve.validation_loss is None else {**figures, "val/loss_final": curve.validation_loss}
+
+    def _validate(self, held_out: Sequence[Example]) -> float:
+        chat = self._base.chat
+        return mean_loss(self._base.model, held_out, self._features, self._schedule.batch, chat.pad_id, self._processes)
+
+    def _take_up(self, this: dict[str, Any]) -> tuple[int, Curve]:
+        """Steps that are done, and their curve."""
+        log_metrics = self._workspace.log_metrics
+        found = self._checkpoints.newest()
+        if found is None:
+            return 0, Curve(this["steps"], log_metrics)
+        if found.notes["run"] != this:
+            problem = f"a checkpoint of another training ({found.notes['run']}, and this is {this})"
+            raise DataError(self._checkpoints.folder, problem, "remove it, or train what it belongs to")
+        with torch.no_grad():
+            for name, weight in self._weights.items():
+                weight.copy_(found.tensors[f"weights/{name}"])
+        prefix = "optimizer/"
+        kept = {name.removeprefix(prefix): t for name, t in found.tensors.items() if name.startswith(prefix)}
+        load_optimizer_state(self._optimizer, kept, found.notes["optimizer"])
+        logger.info("going on from the checkpoint after step %d of %d", found.step, this["steps"])
+        return found.step, Curve(this["steps"], log_metrics, found.notes["curve"])
+
+    def _save(self, step: int, curve: Curve, this: dict[str, Any]) -> None:
+        """Write a checkpoint; order, learning rate and dropout follow from the step's number and the seed."""
+        if self._processes.rank > 0:
+            return
+        kept, values = optimizer_state(self._optimizer)
+        tensors = {f"weights/{name}": weight for name, weight in self._weights.items()}
+        tensors |= {f"optimizer/{name}": tensor for name, tensor in kept.items()}
+        self._checkpoints.save(Checkpoint(step, tensors, {"run": this, "optimizer": values, "curve": curve.state}))
+
+    def _stopped(self, step: int, reason: str) -> StoppedError:
+        said = f"stopped after step {step} ({reason or 'another process was asked'}); a checkpoint was saved"
+        if self._processes.rank == 0 and ask_for_requeue():
+            return StoppedError(f"{said}, and word left to queue the job again")
+        return StoppedError(f"{said}: the same command goes on from it")
