@@ -16,11 +16,15 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from cloze.labels.cost import PRICES, RESOLUTIONS, picture_tokens, price_of
+from cloze.labels.cost import text_tokens as text_tokens_of
 from cloze.labels.labelling import LabelSettings, label
+from cloze.labels.model_reader import OUTPUT_TOKENS as READING_TOKENS
+from cloze.labels.prompts import READING
 from cloze.stage import Workspace
 from cloze.tables import SEQUENCES, with_images, write_table
 
 N_SEQUENCES = 249_576
+N_PANELS = 420_000
 CONTEXT = 5
 PER_BOOK = 300  # sequences of one book
 SIDES = (384, 300)
@@ -34,7 +38,10 @@ def main() -> None:
         _write_sequences(folder)
         print(f"generated {N_SEQUENCES:,} sequences in {time.perf_counter() - started:.0f} s")
         text_tokens, n_out = _dry_run(folder)
-    _print_prices(text_tokens, n_out)
+    _print_prices(f"{N_SEQUENCES:,} `pred` labels", CONTEXT * N_SEQUENCES, text_tokens, n_out)
+    # The original study read so many panels, for 717 million tokens in all.
+    words = N_PANELS * text_tokens_of(len(READING))
+    _print_prices(f"the lettering of {N_PANELS:,} panels", N_PANELS, words, N_PANELS * READING_TOKENS)
 
 
 def _write_sequences(folder: Path) -> None:
@@ -95,12 +102,12 @@ def _dry_run(folder: Path) -> tuple[float, float]:
     return metrics["estimate/input_tokens"] - pictures, metrics["estimate/output_tokens"]
 
 
-def _print_prices(text_tokens: float, n_out: float) -> None:
-    print(f"USD for {N_SEQUENCES:,} `pred` labels by the Batch API, pictures of {SIDES[0]} x {SIDES[1]} px:")
+def _print_prices(what: str, n_pictures: int, text_tokens: float, n_out: float) -> None:
+    print(f"USD for {what} by the Batch API, pictures of {SIDES[0]} x {SIDES[1]} px:")
     print(f"  {'':24}" + "".join(f"{resolution:>10}" for resolution in RESOLUTIONS))
     for model in PRICES:
         price = price_of(model, "", batch=True)
-        tokens = [CONTEXT * picture_tokens(model, resolution, *SIDES) * N_SEQUENCES for resolution in RESOLUTIONS]
+        tokens = [n_pictures * picture_tokens(model, resolution, *SIDES) for resolution in RESOLUTIONS]
         print(f"  {model:24}" + "".join(f"{price.usd(text_tokens + n, n_out):>10.2f}" for n in tokens))
 
 

@@ -50,11 +50,11 @@ class Line(NamedTuple):
 
 
 class Balloon(NamedTuple):
-    """What one balloon or caption says; `kind` is one of `cloze.data.ocr_tables.KINDS`."""
+    """What one balloon or caption says; `kind` is one of `cloze.data.ocr_tables.KINDS`, `box` None if unknown."""
 
     kind: str
     text: str
-    box: Box
+    box: Box | None
 
 
 def join_lines(lines: Sequence[Line], size: tuple[int, int]) -> list[Balloon]:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from cloze.data.ocr_tables import BOX_COLUMNS
+from cloze.labels.balloons import Box
 from cloze.labels.reader import Reading
 
 _NUMBERS = {"dialogue": 1, "narration": 2}  # of COMICS; it has none for what is neither
@@ -37,9 +38,13 @@ def write_box_table(path: Path, known: pa.Table | None, readings: Iterable[Readi
 
 def _read_rows(reading: Reading) -> list[list[object]]:
     return [
-        [number, _NUMBERS.get(balloon.kind), balloon.text, *(f"{edge:.1f}" for edge in balloon.box)]
+        [number, _NUMBERS.get(balloon.kind), balloon.text, *_edges(balloon.box)]
         for number, balloon in enumerate(reading.balloons)
     ]
+
+
+def _edges(box: Box | None) -> list[object]:
+    return [None] * 4 if box is None else [f"{edge:.1f}" for edge in box]
 
 
 def _known_panels(known: pa.Table | None) -> Iterator[_Panel]:

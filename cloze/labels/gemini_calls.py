@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cloze.errors import ClozeError
-from cloze.labels.provider import BusyError, Job, JobState, RefusedError, UncertainError
+from cloze.labels.provider import BusyError, DeniedError, Job, JobState, RefusedError, UncertainError
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -31,6 +31,8 @@ TIMEOUT_S = 120.0  # without one the client waits for ever
 ATTEMPTS = 5  # of a call that may be made again
 _MAX_MESSAGE = 500  # characters of what the provider says
 _TOO_MANY, _TIMED_OUT = 429, 408
+_DENIED = (401, 403)
+_INVALID_KEY = "API key"  # not valid, expired: Google calls that an invalid argument
 # The client's own `done` is false for jobs that succeeded in part. The words come with BATCH_STATE_ or JOB_STATE_.
 _ENDED = {
     "SUCCEEDED": JobState.SUCCEEDED,
@@ -60,7 +62,8 @@ class Calls:
         Raises:
             UncertainError: 5xx, a time-out or a broken connection.
             BusyError: 429.
-            RefusedError: another 4xx, or credentials that are none.
+            DeniedError: 401, 403, a key that is none.
+            RefusedError: another 4xx.
         """
         from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError
@@ -74,7 +77,7 @@ class Calls:
         except GoogleAPICallError as error:
             raise self._of_status(what, error.code or 0, f"{error.code}: {error.message}", 0.0) from None
         except GoogleAuthError as error:
-            kind = UncertainError if error.retryable else RefusedError
+            kind = UncertainError if error.retryable else DeniedError
             raise kind(self._hidden(f"{what}: {error}")) from None
         except _broken() as error:
             raise UncertainError(self._hidden(f"{what}: {type(error).__name__}: {error}")) from None
@@ -100,6 +103,8 @@ class Calls:
         said = self._hidden(f"{what}: {message}")
         if code == _TOO_MANY:
             return BusyError(said, wait_s)
+        if code in _DENIED or (code == 400 and _INVALID_KEY in message):
+            return DeniedError(f"{said}; check the credentials and what they may use")
         if 400 <= code < 500 and code != _TIMED_OUT:
             return RefusedError(said)
         return UncertainError(said)

@@ -4,16 +4,15 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloze.errors import DataError
-from cloze.labels.answers import Answer
-from cloze.labels.gemini_answers import read_answers
+from cloze.labels.gemini_batch import GoogleBatch
 from cloze.labels.gemini_calls import Calls, as_job, http_options, publish
-from cloze.labels.provider import Job, JobState, RefusedError, UncertainError
+from cloze.labels.provider import Job, RefusedError, UncertainError
 
 if TYPE_CHECKING:
     from google.genai import types
@@ -27,7 +26,7 @@ _FILE_NAME = re.compile(r"[a-z0-9](-?[a-z0-9]){0,38}")
 _PICTURE_TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png", b"RIFF": "image/webp"}
 
 
-class GeminiBatch:
+class GeminiBatch(GoogleBatch):
     """Batches of the Developer API (`cloze.labels.provider.BatchProvider`); requests travel as an uploaded file.
 
     Args:
@@ -95,38 +94,6 @@ class GeminiBatch:
             )
         return self._job(job)
 
-    def find(self, display_name: str) -> list[Job]:
-        """Every job of that name, oldest first; the API cannot search, so the whole list is read."""
-        return self._calls.again(f"looking for job {display_name}", lambda: self._find(display_name))
-
-    def get(self, name: str) -> Job:
-        """A job by the provider's name."""
-        self._operations.clear()
-        return self._job(self._calls.again(f"job {name}", lambda: self._client.batches.get(name=name)))
-
-    def cancel(self, name: str) -> None:
-        """Ask for a job's end; one that has ended already is left alone."""
-        try:
-            self._calls.again(f"cancelling {name}", lambda: self._client.batches.cancel(name=name))
-        except RefusedError:
-            if self.get(name).state is JobState.RUNNING:
-                raise
-
-    def download(self, job: Job, path: Path) -> None:
-        """Fetch the answers of a job whole, under a temporary name at first.
-
-        Raises:
-            UncertainError, BusyError, RefusedError
-        """
-        if job.result is None:
-            raise RefusedError(f"job {job.name} is {job.state} and has no answers")
-        name = job.result
-        self._calls.again(f"download of {name}", lambda: self._fetch(name, path))
-
-    def answers(self, path: Path) -> Iterator[Answer]:
-        """The answers in a downloaded file, as they stand."""
-        return read_answers(path)
-
     def _send(
         self, content: Path | bytes, name: str, mime_type: str, n_bytes: int, display_name: str = ""
     ) -> "types.File":
@@ -153,6 +120,7 @@ class GeminiBatch:
         return file
 
     def _find(self, display_name: str) -> list[Job]:
+        """The API cannot search, so the whole list is read."""
         from google.genai import types
 
         self._operations.clear()

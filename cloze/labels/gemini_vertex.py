@@ -1,21 +1,19 @@
 """Batches of Vertex AI: requests and answers lie in a bucket of Google Cloud Storage."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloze.errors import SettingsError
-from cloze.labels.answers import Answer
-from cloze.labels.gemini_answers import read_answers
+from cloze.labels.gemini_batch import GoogleBatch
 from cloze.labels.gemini_calls import TIMEOUT_S, Calls, as_job, publish, vertex_client
-from cloze.labels.provider import Job, JobState, RefusedError, UncertainError
+from cloze.labels.provider import Job, RefusedError, UncertainError
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
     from google.genai import types
 
 
-class VertexBatch:
+class VertexBatch(GoogleBatch):
     """Batches of Vertex AI (`cloze.labels.provider.BatchProvider`).
 
     Args:
@@ -72,37 +70,6 @@ class VertexBatch:
                 model=model, src=source, config=types.CreateBatchJobConfig(display_name=display_name, dest=answers)
             )
         return self._job(job)
-
-    def find(self, display_name: str) -> list[Job]:
-        """Every job of that name, oldest first."""
-        return self._calls.again(f"looking for job {display_name}", lambda: self._find(display_name))
-
-    def get(self, name: str) -> Job:
-        """A job by the provider's name."""
-        return self._job(self._calls.again(f"job {name}", lambda: self._client.batches.get(name=name)))
-
-    def cancel(self, name: str) -> None:
-        """Ask for a job's end; one that has ended already is left alone."""
-        try:
-            self._calls.again(f"cancelling {name}", lambda: self._client.batches.cancel(name=name))
-        except RefusedError:
-            if self.get(name).state is JobState.RUNNING:
-                raise
-
-    def download(self, job: Job, path: Path) -> None:
-        """Fetch the answers of a job whole, all its files as one, under a temporary name at first.
-
-        Raises:
-            UncertainError, BusyError, RefusedError
-        """
-        if job.result is None:
-            raise RefusedError(f"job {job.name} is {job.state} and has no answers")
-        result = job.result
-        self._calls.again(f"download of {result}", lambda: self._fetch(result, path))
-
-    def answers(self, path: Path) -> Iterator[Answer]:
-        """The answers in a downloaded file, as they stand."""
-        return read_answers(path)
 
     def _send(self, path: Path, blob: Any) -> None:
         from google.api_core.exceptions import PreconditionFailed

@@ -15,7 +15,7 @@ from cloze.errors import SettingsError
 from cloze.labels.answers import Answer, State
 from cloze.labels.cost import Price
 from cloze.labels.ledger import BudgetError, Ledger, Pending
-from cloze.labels.provider import BusyError, InteractiveProvider, RefusedError, UncertainError
+from cloze.labels.provider import BusyError, DeniedError, InteractiveProvider, RefusedError, UncertainError
 from cloze.labels.watch import ModelWatch, as_it_came
 
 MAX_BUSY = 20  # refusals for want of capacity in a row
@@ -72,6 +72,7 @@ def run_interactive(
         SettingsError: another model answered than was asked.
         BusyError: the provider wanted nothing for too long.
         RefusedError: it refused the first requests; they are `planned` as before.
+        DeniedError: it does not take the credentials, or no more.
     """
     asyncio.run(_Run(ledger, provider, body, options, say, parse).drive())
 
@@ -168,6 +169,9 @@ class _Run:
         except BusyError as error:
             self._ledger.give_back(request.key)
             self._hold(error)
+        except DeniedError:
+            self._ledger.give_back(request.key)
+            raise
         except RefusedError as error:
             self._suspects.append((request, error))
             if not self._n_answered and len(self._suspects) >= MAX_REFUSED:

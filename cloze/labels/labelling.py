@@ -87,7 +87,8 @@ def label(settings: LabelSettings, workspace: Workspace) -> dict[str, float]:
         figures = asked.run()
         if settings.dry_run:
             return figures
-        rows = ({**row, "labeller": settings.labeller} for row in asked.ledger.rows())
+        about = {"labeller": settings.labeller}
+        rows = ({**row, **about, "sequence_id": row["subject"]} for row in asked.ledger.rows())
         _write_labels(rows, images_uri(sequences), workspace.out / "labels.parquet")
     return {"labels": sequences.num_rows, **_named(figures)}
 

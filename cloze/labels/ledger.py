@@ -153,11 +153,9 @@ class Ledger:
         return Totals(n, tokens_in, cached, tokens_out, price.usd(tokens_in, tokens_out))
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The selected requests as rows of the labels table (all but `labeller`), ordered by subject."""
+        """The selected requests, ordered by subject: columns as in the labels table, where that has them."""
         columns = "paradigm, state, text, reason, model, prompt_digest, input_tokens, output_tokens, cost_usd"
-        cursor = self._db.execute(
-            f"SELECT subject AS sequence_id, {columns} FROM request WHERE {SELECTED} ORDER BY subject, key"
-        )
+        cursor = self._db.execute(f"SELECT subject, {columns} FROM request WHERE {SELECTED} ORDER BY subject, key")
         names = [column[0] for column in cursor.description]
         for row in cursor:
             yield dict(zip(names, row, strict=True))

@@ -46,6 +46,7 @@ class LocalReader:
     def __init__(self, folder: Path, min_confidence: float) -> None:
         self._folder = folder
         self._min_confidence = min_confidence
+        self.figures: dict[str, float] = {}
 
     def __call__(self, panels: Sequence[Unread], images: ImageFolder) -> Iterator[Reading]:
         """Read the panels in their order."""

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from cloze.errors import MissingInputError
 from cloze.labels.answers import Answer, State
-from cloze.labels.provider import Body, BusyError, RefusedError, UncertainError
+from cloze.labels.provider import Body, BusyError, DeniedError, RefusedError, UncertainError
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
 
 _TIMEOUT_S = 300.0
+_DENIED = (401, 403)
 _BUSY = (408, 409, 429, 500, 502, 503, 504)
 _FINISHED = {"length": State.TRUNCATED, "content_filter": State.BLOCKED}
 
@@ -49,6 +50,7 @@ class OpenAILabeller:
             BusyError: try again later.
             UncertainError: the connection broke; the answer, if there was one, is lost.
             RefusedError: the request is wrong.
+            DeniedError: the key is.
         """
         from openai import APIConnectionError, APIStatusError
 
@@ -114,9 +116,11 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
     raise ValueError(f"no way to send {', '.join(part)} over this protocol")
 
 
-def _translated(error: "APIStatusError") -> BusyError | RefusedError:
+def _translated(error: "APIStatusError") -> BusyError | RefusedError | DeniedError:
     said = f"{error.request.url.host}: {error.status_code}: {error.message[:500]}"
     if error.status_code in _BUSY:
         wait = error.response.headers.get("retry-after", "")
         return BusyError(said, float(wait) if wait.replace(".", "", 1).isdigit() else 0.0)
+    if error.status_code in _DENIED:
+        return DeniedError(f"{said}; check OPENAI_API_KEY and what it may use")
     return RefusedError(said)

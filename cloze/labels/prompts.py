@@ -48,6 +48,16 @@ class Picture:
 
 Part = Words | Picture
 
+# What a reader of lettering is told below a panel's picture.
+READING = (
+    "This is one panel of a comic. Copy all of its lettering exactly, balloon by balloon in reading order. For each "
+    "give kind (dialogue: a speech or thought balloon; narration: a caption; sound_effect; sign: lettering in the "
+    "scene), text (on one line, words divided at a line's end joined, nothing corrected or translated), and box_2d "
+    "(its edges as [top, left, bottom, right] in thousandths of the picture's height and width, null if unsure). "
+    'Answer with a JSON object {"balloons": [...]}; the list is empty where the panel has no lettering.'
+)
+READING_DIGEST = hashlib.sha256(READING.encode()).hexdigest()[:12]
+
 
 def labeller_prompt(paradigm: str, texts: Sequence[str], form: str = "paragraph") -> list[Part]:
     """What the labeller is given.

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from cloze.errors import ClozeError
+from cloze.errors import ClozeError, UserError
 from cloze.labels.answers import Answer
 
 Body = Mapping[str, Any]
@@ -61,6 +61,10 @@ class RefusedError(ClozeError):
     """The provider refused a call as wrong (4xx); nothing was made, and asking again would be refused again."""
 
 
+class DeniedError(UserError, RefusedError):
+    """The provider does not take the credentials (401, 403, an invalid key): no request of them is at fault."""
+
+
 class BatchProvider(Protocol):
     """Takes files of requests and answers within a day."""
 
@@ -107,6 +111,8 @@ class InteractiveProvider(Protocol):
         Raises:
             BusyError: try again later; nothing was billed.
             UncertainError: the connection broke; it may have been billed, and its answer is lost.
+            RefusedError: the request is wrong; nothing was billed.
+            DeniedError: the credentials are; nothing was billed.
         """
 
     async def close(self) -> None:

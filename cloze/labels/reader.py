@@ -1,4 +1,4 @@
-"""What a reader of lettering must be able to do. `local_reader.py` does it with a library on this machine."""
+"""What a reader of lettering must be able to do; `local_reader.py` has a library do it, `model_reader.py` a model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -54,6 +54,8 @@ class Reader(Protocol):
 
     What it has read must outlive it: closed or killed at any point and asked again, it goes on where it was.
     """
+
+    figures: dict[str, float]  # of what reading took beyond seconds, once all readings are there
 
     def __call__(self, panels: Sequence[Unread], images: ImageFolder) -> Iterator[Reading]:
         """Read the panels; a picture that cannot be read is a `FAILED` reading, never an error."""

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from cloze.data.comics import SAMPLE, draw_sample, find_pictures, local_table
 from cloze.errors import DataError, SettingsError
 from cloze.labels.answers import State
-from cloze.settings import choices, setting
+from cloze.labels.cost import RESOLUTIONS
+from cloze.labels.inquiry import MODELS, ModelSettings
+from cloze.settings import setting
 from cloze.stage import Workspace
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-READERS = ("local",)
+READERS = ("local", *MODELS)
 WHICH = ("missing", "all")
 
 _NAME = re.compile(r"(\d{1,9})/(\d{1,9})_(\d{1,9})\.\w+", re.ASCII)
@@ -39,8 +41,8 @@ _SAY_EVERY_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class OcrSettings:
-    """What a user may set when panels are read."""
+class OcrSettings(ModelSettings):
+    """What a user may set when panels are read; what says how a model is asked does not concern the local reader."""
 
     comics: str = setting(
         "Folder of comics in the COMICS layout, local or gs://bucket/folder; `sample` draws a small world of comics.",
@@ -54,19 +56,30 @@ class OcrSettings:
         default="missing",
         choices=WHICH,
     )
-    reader: str = setting("Who reads. local: a library on this machine.", default="local", choices=READERS)
+    reader: str = setting(
+        "Who reads. local: a library on this machine; gemini-batch and gemini ask Google's models, by the batch or one "
+        "by one; openai any server that speaks its protocol.",
+        default="local",
+        choices=READERS,
+    )
     limit: int = setting("Read so many panels, drawn the same way each time; 0 for all.", default=0)
     min_confidence: float = setting(
         "Lines that the local reader is less sure of are left out (0 to 1); drawn sounds mostly are.", default=0.7
     )
     seed: int = setting("Seed that the sample is drawn from.", default=42)
+    # Lettering is a few pixels high, and there is one right answer.
+    picture_size: int = setting("Longest side in pixels of pictures that are sent.", default=1024)
+    resolution: str = setting("Tokens that Gemini spends on a picture.", default="high", choices=RESOLUTIONS)
+    temperature: float = setting("Sampling temperature.", default=0.0)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.comics:
             raise SettingsError("comics", self.comics, "a folder, gs://bucket/folder or `sample`")
-        for name in ("which", "reader"):
-            if getattr(self, name) not in choices(OcrSettings, name):
-                raise SettingsError(name, getattr(self, name), f"one of {', '.join(choices(OcrSettings, name))}")
+        if self.reader != "local":
+            self.require_model(self.reader)
+        elif self.dry_run:
+            raise SettingsError("dry_run", "yes", "no with the local reader, which costs nothing")
         for name in ("limit", "seed"):
             if getattr(self, name) < 0:
                 raise SettingsError(name, getattr(self, name), "0 or more")
@@ -90,11 +103,13 @@ def read_panels(settings: OcrSettings, workspace: Workspace) -> dict[str, float]
     pictures = _pictures(source.images)
     wanted = _drawn(pictures if settings.which == "all" else _without_text(pictures, source.known), settings.limit)
     logger.info("%d panels have a picture; %d of them to read", len(pictures), len(wanted))
-    reader = _open_reader(settings, workspace)
+    reader = _open_reader(settings, workspace, source.images.uri)
     readings = sorted(_reported(reader(wanted, source.images), len(wanted)), key=lambda reading: reading.panel)
+    if settings.dry_run:
+        return {"pictures": len(pictures), "panels_to_read": len(wanted), **reader.figures}
     write_box_table(workspace.out / "ocr.csv", source.known, readings)
     _write_readings(readings, workspace.out / "readings.parquet")
-    return {"pictures": len(pictures), **_figures(readings)}
+    return {"pictures": len(pictures), **_figures(readings), **reader.figures}
 
 
 class _Source(NamedTuple):
@@ -104,10 +119,14 @@ class _Source(NamedTuple):
     known: "pa.Table | None"
 
 
-def _open_reader(settings: OcrSettings, workspace: Workspace) -> "Reader":
-    """Whoever reads; a reader more is a branch here and a word in `READERS`."""
+def _open_reader(settings: OcrSettings, workspace: Workspace, images: str) -> "Reader":
+    """Whoever reads."""
     from cloze.labels.local_reader import LocalReader
+    from cloze.labels.model_reader import ModelReader
 
+    if settings.reader != "local":
+        of_sample = images if settings.comics == SAMPLE else ""
+        return ModelReader(settings.reader, settings, of_sample, workspace.state / "ocr", workspace.out)
     return LocalReader(workspace.cache, settings.min_confidence)
 
 

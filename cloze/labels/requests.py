@@ -105,14 +105,20 @@ def request_body(
         {"text": part.text} if isinstance(part, Words) else picture(panels[part.panel]["image"])
         for part in labeller_prompt(asking.paradigm, [panel["text"] for panel in panels], asking.form)
     ]
+    return user_turn(parts, generation_config(asking, attempt, SCHEMA if asking.form == "json" else None))
+
+
+def user_turn(parts: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a request that says these parts."""
     return {
         "contents": [{"role": "user", "parts": parts}],
         "safetySettings": _UNFILTERED,
-        "generationConfig": _generation(asking, attempt),
+        "generationConfig": config,
     }
 
 
-def _generation(asking: Asking, attempt: int) -> dict[str, Any]:
+def generation_config(asking: Asking, attempt: int, schema: Mapping[str, Any] | None) -> dict[str, Any]:
+    """How to answer: each attempt has another seed and twice the room of the last one; JSON where there is a schema."""
     config: dict[str, Any] = {
         "temperature": asking.temperature,
         "topP": asking.top_p,
@@ -123,8 +129,8 @@ def _generation(asking: Asking, attempt: int) -> dict[str, Any]:
         config["mediaResolution"] = f"MEDIA_RESOLUTION_{asking.resolution.upper()}"
         # Thoughts are billed as output; each family spells "none, please" in its own way and refuses the other's.
         config["thinkingConfig"] = {"thinkingBudget": 0} if kind == "2.5" else {"thinkingLevel": "MINIMAL"}
-    if asking.form == "json":
-        config |= {"responseMimeType": "application/json", "responseJsonSchema": SCHEMA}
+    if schema:
+        config |= {"responseMimeType": "application/json", "responseJsonSchema": schema}
     return config
 
 

@@ -41,7 +41,11 @@ class ModelWatch:
             self._other = answer.model or "a model that is not named"
             reason = f"answered by {self._other}"
             return replace(answer, state=State.FAILED, text=None, reason=reason, is_final=True)
-        return self._parse(answer) if answer.state is State.OK else answer
+        if answer.state is not State.OK:
+            return answer
+        parsed = self._parse(answer)
+        # The provider was content with it; whoever asks may ask again.
+        return parsed if parsed.state is State.OK else replace(parsed, is_final=False)
 
     def stop_if_other(self) -> None:
         """Call it after the answers are recorded.

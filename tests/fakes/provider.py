@@ -17,7 +17,7 @@ from typing import Any
 from cloze.labels.answers import Answer, State
 from cloze.labels.cost import Price
 from cloze.labels.ledger import Ledger
-from cloze.labels.provider import BusyError, Job, JobState, RefusedError, UncertainError
+from cloze.labels.provider import BusyError, DeniedError, Job, JobState, RefusedError, UncertainError
 
 PRICE = Price(0.125, 0.75, 0.0125)
 MODEL = "teacher-1"
@@ -185,6 +185,7 @@ class FakeProvider:
         before = {
             "busy": BusyError("429: quota", 90.0),
             "refused": RefusedError("403: no"),
+            "denied": DeniedError("401: no such key"),
             "lost before": UncertainError("503: unavailable"),
         }
         if fault in before:

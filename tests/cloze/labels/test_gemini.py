@@ -17,7 +17,7 @@ from cloze.labels.answers import Answer, State
 from cloze.labels.gemini import GeminiInteractive, open_batch, open_interactive
 from cloze.labels.gemini_developer import GeminiBatch
 from cloze.labels.gemini_vertex import VertexBatch
-from cloze.labels.provider import BatchProvider, BusyError, Job, JobState, RefusedError, UncertainError
+from cloze.labels.provider import BatchProvider, BusyError, DeniedError, Job, JobState, RefusedError, UncertainError
 from tests.fakes.gemini import FakeGemini, Fault, StaticToken
 from tests.fakes.gemini_faults import BATCH_LINE_FAULTS, CALL_FAULTS, JOB_FAULTS, LINE_FAULTS
 
@@ -513,7 +513,8 @@ def test_many_single_requests_at_once_are_answered_each_by_its_key(bench: Bench)
         ("short", None, UncertainError, None),
         ("garbage", None, UncertainError, None),
         ("refuse", 400, RefusedError, None),
-        ("refuse", 403, RefusedError, None),
+        ("refuse", 401, DeniedError, None),
+        ("refuse", 403, DeniedError, None),
     ],
 )
 def test_a_single_request_that_fails_is_sent_once_and_says_what_is_known(
@@ -559,7 +560,7 @@ def test_the_key_appears_in_no_error_and_no_log(developer: Bench, caplog: pytest
 
 def test_a_wrong_key_is_refused_without_being_shown(developer: Bench):
     provider = GeminiBatch("AIza-wrong", developer.server.url, pause_s=0)
-    with pytest.raises(RefusedError, match="API key not valid") as caught:
+    with pytest.raises(DeniedError, match=r"API key not valid.*check the credentials") as caught:
         provider.get("batches/1")
     assert "AIza-wrong" not in str(caught.value)
 

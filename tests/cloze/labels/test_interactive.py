@@ -16,7 +16,7 @@ from cloze.labels.answers import Answer, State
 from cloze.labels.batch import BatchOptions, run_batches
 from cloze.labels.interactive import InteractiveOptions, run_interactive
 from cloze.labels.ledger import BudgetError, Ledger, Planned
-from cloze.labels.provider import BusyError, RefusedError
+from cloze.labels.provider import BusyError, DeniedError, RefusedError
 from tests.fakes.provider import (
     MODEL,
     PRICE,
@@ -153,6 +153,16 @@ def test_a_provider_that_refuses_everything_ends_the_run_and_nothing_is_failed(t
         world.run(concurrency=2)
     assert world.states() == {"planned": n}
     assert world.provider.n_calls["ask"] <= interactive.MAX_REFUSED + 1
+
+
+def test_a_key_that_is_revoked_on_the_way_ends_the_run_and_blames_no_request(world):
+    world.provider.script.calls["ask"] = ["", "", ""] + ["denied"] * 1000
+    with pytest.raises(DeniedError, match="401: no such key"):
+        world.run(concurrency=2)
+    assert world.states() == {"ok": 3, "planned": 7}
+    world.provider.script.calls["ask"] = []
+    world.run()
+    assert world.states() == {"ok": 10}
 
 
 def test_the_budget_is_never_exceeded_and_a_larger_one_goes_on(world):

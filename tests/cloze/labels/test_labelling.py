@@ -126,7 +126,9 @@ def test_json_labels_have_their_fields_and_what_is_no_json_is_no_label(sequences
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
         metrics, rows = run(tmp_path, "out", sequences, form="json", attempts=2)
+        n_paid = sum(bill.times for bill in server.bills().values())
     assert metrics["labels_unparsable"] == 5  # the windows that show panel 7
+    assert n_paid == N + 5  # each of these was asked again
     assert {row["state"] for row in rows} == {"ok", "unparsable"}
     assert all(set(json.loads(row["text"])) == set(FIELDS) for row in rows if row["text"])
 

@@ -193,5 +193,5 @@ def test_rows_come_by_subject_with_the_columns_of_the_labels_table(path):
     with Ledger(path) as ledger:
         ledger.plan(reversed(planned(3)))
         rows = list(ledger.rows())
-        assert [row["sequence_id"] for row in rows] == ["1/2_0", "1/2_1", "1/2_2"]
-        assert set(rows[0]) == set(LABELS.names) - {"labeller"}
+        assert [row["subject"] for row in rows] == ["1/2_0", "1/2_1", "1/2_2"]
+        assert set(rows[0]) == set(LABELS.names) - {"labeller", "sequence_id"} | {"subject"}
