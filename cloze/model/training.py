@@ -49,6 +49,7 @@ def _finetune(settings: FinetuneSettings, workspace: Workspace, processes: "Proc
     from cloze.data.images import open_images
     from cloze.model.adapter import save_adapter
     from cloze.model.base import load_base
+    from cloze.model.census import count_parameters
     from cloze.model.features import Features
     from cloze.model.session import Session
     from cloze.tables import images_uri, read_table
@@ -62,7 +63,8 @@ def _finetune(settings: FinetuneSettings, workspace: Workspace, processes: "Proc
     _write_inputs(workspace.out, examples, train, base)
 
     model = _with_lora(base, settings)
-    counts |= _census(model)
+    lora = count_parameters(model).lora
+    counts |= {"trainable_parameters": sum(lora.values()), "trainable_parameters_vision": lora["vision"]}
     load = open_images(images_uri(table), workspace.cache).load
     features = Features(base, load, is_frozen=not settings.vision_lora)
     held_out = [base.chat.encode(row, labels[row["sequence_id"]]) for row in val]
@@ -168,10 +170,3 @@ def _with_lora(base: "Base", settings: FinetuneSettings) -> Any:
     model = add_adapter(base, config)
     model.train()
     return model
-
-
-def _census(model: Any) -> dict[str, float]:
-    """Trainable parameters, in all and in the vision tower."""
-    sizes = {name: parameter.numel() for name, parameter in model.named_parameters() if parameter.requires_grad}
-    vision = sum(size for name, size in sizes.items() if "vision_tower" in name)
-    return {"trainable_parameters": sum(sizes.values()), "trainable_parameters_vision": vision}
