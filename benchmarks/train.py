@@ -1,0 +1,405 @@
+"""Claim: the same losses in less time than the Transformers Trainer and TRL's SFTTrainer take.
+
+    pip install -e '.[bench]'                                # TRL
+    python -m benchmarks.train                               # 27 million parameters on the CPU, one thread
+    python -m benchmarks.train --device cuda --size 7b       # the true shapes with random weights
+
+All train the same model from the same LoRA weights on the same batches with the same learning rates, a few steps each
+in turn, for several rounds. The Trainer and TRL do what the original study did: pixels through the vision tower and
+logits of all tokens in every step. `ours` reads kept picture features and computes logits where there is a label.
+Time is taken between ends of steps, the first one left out. FLOPs are those of our own step, for all, counted by torch;
+utilisation is against the fastest square matrix product measured in the same run. TRL weighs and reports losses as
+the Trainer does. Peak memory is measured apart, each contestant in its own process.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import (
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    LlavaOnevisionImageProcessorPil,
+    Qwen2Config,
+    SiglipVisionConfig,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from cloze.model.adapter import add_adapter, target_pattern
+from cloze.model.base import Base, PictureProcessor, pixels
+from cloze.model.batches import collate
+from cloze.model.conversation import CHAT_TEMPLATE, Chat, Example
+from cloze.model.features import Features
+from cloze.model.finetune_settings import TRUE_BASE
+from cloze.model.known_bases import known_config
+from cloze.model.loop import MAX_GRAD_NORM, Schedule, lr_at, train
+from cloze.model.miniature import make_processor
+from cloze.model.optimizers import make_optimizer
+
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+BATCH = 4
+N_PANELS = 5
+ORIGINAL_EXAMPLES, ORIGINAL_MINUTES = 10_000, 192
+
+
+@dataclass(frozen=True)
+class Size:
+    """A model and the length of its examples.
+
+    Attributes:
+        side: of pictures, in pixels.
+        n_words, n_answer: tokens of an example besides its pictures, and how many of them carry loss.
+    """
+
+    config: Callable[[int, int], LlavaOnevisionConfig]
+    side: int
+    n_words: int
+    n_answer: int
+
+
+def small_config(image_id: int, video_id: int) -> LlavaOnevisionConfig:
+    """27 million parameters, large enough for its arithmetic to matter on a CPU."""
+    return LlavaOnevisionConfig(
+        vision_config=SiglipVisionConfig(
+            hidden_size=192,
+            intermediate_size=768,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            image_size=168,
+            patch_size=14,
+            vision_use_head=False,
+        ),
+        text_config=Qwen2Config(
+            hidden_size=512,
+            intermediate_size=1408,
+            num_hidden_layers=8,
+            num_attention_heads=8,
+            num_key_value_heads=2,
+            vocab_size=32_000,
+            max_position_embeddings=4096,
+        ),
+        image_token_index=image_id,
+        video_token_index=video_id,
+        image_grid_pinpoints=[[168, 168]],
+        vision_feature_select_strategy="full",
+    )
+
+
+def true_config(image_id: int, video_id: int) -> LlavaOnevisionConfig:
+    """The true base's, with this processor's tokens for pictures."""
+    config = known_config(TRUE_BASE)
+    assert config is not None
+    config.image_token_index, config.video_token_index = image_id, video_id
+    return config
+
+
+SIZES = {"27m": Size(small_config, 168, 117, 21), "7b": Size(true_config, 384, 520, 150)}
+
+
+class Race:
+    """A model with LoRA weights, examples, and what all contestants start from."""
+
+    def __init__(self, size: Size, device: str, dtype: torch.dtype, n_steps: int) -> None:
+        torch.manual_seed(0)
+        processor = make_processor(["the quick brown fox"] * 8)
+        config = size.config(processor.image_token_id, processor.video_token_id)
+        vision: Any = config.vision_config
+        pinpoints: Any = config.image_grid_pinpoints
+        pictures = LlavaOnevisionImageProcessorPil(
+            size={"height": size.side, "width": size.side}, image_grid_pinpoints=pinpoints
+        )
+        n_patches = (vision.image_size // vision.patch_size) ** 2
+        chat = Chat(PictureProcessor(pictures, processor.tokenizer, n_patches, "full", CHAT_TEMPLATE))
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(dtype)
+        with torch.device(device):
+            model: Any = LlavaOnevisionForConditionalGeneration(config)
+        torch.set_default_dtype(before)
+        self.base = Base("race", "race", model.eval().requires_grad_(False), chat)
+        pattern = target_pattern(TARGETS, vision=False)
+        self.model = add_adapter(self.base, LoraConfig(r=16, lora_alpha=32, target_modules=pattern))
+        self.model.train()
+        self._start = {name: p.detach().clone() for name, p in self.weights.items()}
+        self._schedule = Schedule(1.0, BATCH, 1, 1e-3, 0.1, seed=0)
+        self._n_steps = n_steps
+        random = np.random.default_rng(0)
+        names = [str(number) for number in range(n_steps * BATCH + N_PANELS)]
+        noise = {name: random.integers(0, 255, (size.side, size.side, 3), np.uint8) for name in names}
+        self._load: Callable[[str], Image.Image] = lambda name: Image.fromarray(noise[name])
+        self.features = Features(self.base, self._load, is_frozen=True)
+        self.examples = [
+            _example(names[first : first + N_PANELS], size, chat, random) for first in range(n_steps * BATCH)
+        ]
+
+    @property
+    def weights(self) -> dict[str, torch.nn.Parameter]:
+        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+
+    @property
+    def n_tokens(self) -> int:
+        return BATCH * len(self.examples[0].ids)
+
+    def reset(self) -> None:
+        """Give everybody the same weights to begin with."""
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                weight.copy_(self._start[name])
+
+    def rate(self, step: int) -> float:
+        return lr_at(step, self._n_steps, 1.0, self._schedule.warmup)
+
+    def order(self) -> list[Example]:
+        """Examples in the order in which our loop takes them."""
+        from cloze.model.batches import epoch_order
+
+        batches = epoch_order([len(example.ids) for example in self.examples], BATCH, self._schedule.seed, 0)
+        return [self.examples[index] for batch in batches for index in batch]
+
+    def inputs(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+        """What the stock model takes: pixels, a mask, and labels for all tokens."""
+        batch = collate(examples, self.base.chat.pad_id)
+        values = pixels(self.base.chat, [self._load(name or "") for name in batch.pictures])[:, None]
+        return {
+            "input_ids": batch.ids,
+            "attention_mask": torch.ones_like(batch.ids),
+            "labels": batch.ids.masked_fill(~batch.supervised, -100),
+            "pixel_values": values,
+            "image_sizes": torch.tensor([values.shape[-2:]] * len(values)),
+            "batch_num_images": torch.tensor([N_PANELS] * len(examples)),
+        }
+
+    def ours(self) -> tuple[list[float], list[float]]:
+        """Losses and seconds of our steps."""
+        self.reset()
+        optimizer = make_optimizer("adamw", list(self.weights.values()), self._schedule.lr)
+        steps = train(self.base.model, self.examples, self.features, self._schedule, optimizer, self.base.chat.pad_id)
+        losses, ends = [], [time.perf_counter()]
+        for step in steps:
+            losses.append(step.loss)
+            _wait()
+            ends.append(time.perf_counter())
+        return losses, list(np.diff(ends))
+
+    def trainer(self, kind: type[Trainer] = Trainer, **more: Any) -> tuple[list[float], list[float]]:
+        """The same of the Trainer, or of a kind of it."""
+        self.reset()
+        optimizer = make_optimizer("adamw", list(self.weights.values()), self._schedule.lr)
+        ends = [time.perf_counter()]
+        in_order = self.order()
+        # A library's own kind of data set, which TRL wants; it holds no more than the places of examples.
+        rows = Dataset.from_list([{"input_ids": [0], "index": index} for index in range(len(in_order))])
+
+        class Clock(TrainerCallback):
+            def on_step_end(self, *_: Any, **__: Any) -> None:
+                _wait()
+                ends.append(time.perf_counter())
+
+        with tempfile.TemporaryDirectory() as folder:
+            settings = {
+                "output_dir": folder,
+                "per_device_train_batch_size": BATCH,
+                "num_train_epochs": 1,
+                "logging_steps": 1,
+                "report_to": "none",
+                "save_strategy": "no",
+                "remove_unused_columns": False,
+                "max_grad_norm": MAX_GRAD_NORM,
+                "disable_tqdm": True,
+                "use_cpu": not torch.cuda.is_available(),
+                "bf16": self.base.model.dtype == torch.bfloat16,
+                "dataloader_pin_memory": False,
+                "gradient_checkpointing": False,
+            }
+            arguments = more.pop("arguments", TrainingArguments)(**settings, **more.pop("settings", {}))
+            trainer = _in_order(kind)(
+                model=self.model,
+                args=arguments,
+                train_dataset=rows,
+                data_collator=lambda some: self.inputs([in_order[row["index"]] for row in some]),
+                optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate)),
+                callbacks=[Clock()],
+                **more,
+            )
+            ends[0] = time.perf_counter()
+            trainer.train()
+            losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        return losses, list(np.diff(ends))
+
+    def trl(self) -> tuple[list[float], list[float]]:
+        """The same of TRL's SFTTrainer, given what it would otherwise tokenise itself."""
+        from trl import SFTConfig, SFTTrainer
+
+        return self.trainer(
+            SFTTrainer,
+            arguments=SFTConfig,
+            settings={"dataset_kwargs": {"skip_prepare_dataset": True}, "max_length": None},
+            processing_class=self.base.chat.processor,
+        )
+
+    def flops(self) -> int:
+        """Of one of our steps."""
+        with FlopCounterMode(display=False) as counter:
+            steps = train(
+                self.base.model,
+                self.examples[:BATCH],
+                self.features,
+                self._schedule,
+                make_optimizer("adamw", list(self.weights.values()), 1e-3),
+                self.base.chat.pad_id,
+            )
+            next(steps)
+        return int(counter.get_total_flops())
+
+
+def _in_order(kind: type[Trainer]) -> type[Trainer]:
+    class InOrder(kind):  # type: ignore[misc, valid-type]
+        def _get_train_sampler(self, *_: Any) -> Any:
+            return torch.utils.data.SequentialSampler(self.train_dataset)
+
+    return InOrder
+
+
+def _example(names: Sequence[str], size: Size, chat: Chat, random: np.random.Generator) -> Example:
+    words = [int(token) for token in random.integers(0, 256, size.n_words)]
+    picture = [chat.image_id] * chat.tokens_per_picture
+    ids = [*words[:8], *(token for _ in names for token in picture), *words[8:]]
+    supervised = [False] * (len(ids) - size.n_answer) + [True] * size.n_answer
+    return Example(names[0], tuple(ids), tuple(supervised), tuple(names))
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def peak_flops(device: str, dtype: torch.dtype) -> float:
+    """FLOP/s of the fastest of some square matrix products."""
+    n = 8192 if device == "cuda" else 2048
+    one = torch.randn(n, n, device=device).to(dtype)
+    best = 0.0
+    for _ in range(8):
+        _wait()
+        started = time.perf_counter()
+        one @ one
+        _wait()
+        best = max(best, 2 * n**3 / (time.perf_counter() - started))
+    return best
+
+
+def contestants(device: str) -> dict[str, tuple[torch.dtype, str]]:
+    """Name -> precision and the method of `Race` that runs it."""
+    kinds = ("ours", "trainer", "trl")
+    if device == "cuda":
+        return {f"{kind} bf16": (torch.bfloat16, kind) for kind in kinds}
+    return {**{f"{kind} fp32": (torch.float32, kind) for kind in kinds}, "ours bf16": (torch.bfloat16, "ours")}
+
+
+def peak_memory_gb(name: str, arguments: argparse.Namespace) -> float:
+    """The most memory that some steps of one contestant take in a process of its own, in GB."""
+    command = [sys.executable, "-m", "benchmarks.train", "--memory-of", name, "--steps", "3"]
+    command += ["--size", arguments.size, "--device", arguments.device, "--threads", str(arguments.threads)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def print_memory(arguments: argparse.Namespace) -> None:
+    dtype, kind = contestants(arguments.device)[arguments.memory_of]
+    getattr(Race(SIZES[arguments.size], arguments.device, dtype, arguments.steps), kind)()
+    cuda = arguments.device == "cuda"
+    print(torch.cuda.max_memory_allocated() / 1e9 if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+
+
+def compare_losses(curves: Mapping[str, list[float]]) -> None:
+    """Print how far each curve is from our own in the same precision, or from the first."""
+    first = next(iter(curves.values()))
+    print("losses: first and last step, largest relative distance from the first row's")
+    for name, losses in curves.items():
+        far = max(abs(loss - own) / own for loss, own in zip(losses, first, strict=True))
+        print(f"  {name:14} {losses[0]:.5f} {losses[-1]:.5f}   {far:.1e}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--size", choices=SIZES, default="27m")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--steps", type=int, default=5, help="steps of each contestant in a round; the first is not timed"
+    )
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.memory_of:
+        print_memory(arguments)
+        return
+    names = contestants(arguments.device)
+    peaks = {
+        dtype: peak_flops(arguments.device, dtype) for dtype in dict.fromkeys(dtype for dtype, _ in names.values())
+    }
+    if peaks[torch.bfloat16] < peaks.get(torch.float32, 0):
+        print("bf16 is left out: this processor has no arithmetic for it")
+        names = {name: found for name, found in names.items() if found[0] is not torch.bfloat16}
+        del peaks[torch.bfloat16]
+    races = {dtype: Race(SIZES[arguments.size], arguments.device, dtype, arguments.steps) for dtype in peaks}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    curves: dict[str, list[float]] = {}
+    for _ in range(arguments.rounds):
+        for name, (dtype, kind) in names.items():
+            curves[name], taken = getattr(races[dtype], kind)()
+            seconds[name].append(median(taken[1:]))
+        peaks = {dtype: max(peaks[dtype], peak_flops(arguments.device, dtype)) for dtype in races}
+    race = races[next(iter(races))]
+    show(arguments, names, seconds, peaks, race)
+    compare_losses(curves)
+
+
+def show(
+    arguments: argparse.Namespace,
+    names: Mapping[str, tuple[torch.dtype, str]],
+    seconds: Mapping[str, list[float]],
+    peaks: Mapping[torch.dtype, float],
+    race: Race,
+) -> None:
+    """Print the table."""
+    flops, first = race.flops(), next(iter(seconds))
+    supervised = sum(sum(example.supervised) for example in race.examples[:BATCH])
+    print(
+        f"{arguments.size} on {arguments.device}, {BATCH} examples of {race.n_tokens // BATCH} tokens a step, "
+        f"{supervised} of {race.n_tokens} tokens supervised, {flops / 1e12:.3f} TFLOP a step"
+    )
+    for dtype, peak in peaks.items():
+        print(f"matrix product in {dtype}: {peak / 1e12:.3f} TFLOP/s")
+    print(f"  {'':14} s/step  examples/s  tokens/s  peak GB  utilisation  time over {first!r} (min to max)")
+    for name, taken in seconds.items():
+        step = median(taken)
+        ratios = [own / one for own, one in zip(taken, seconds[first], strict=True)]
+        print(
+            f"  {name:14} {step:6.3f}  {BATCH / step:10.2f}  {race.n_tokens / step:8.0f}"
+            f"  {peak_memory_gb(name, arguments):7.2f}  {flops / step / peaks[names[name][0]]:11.2f}"
+            f"  {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        )
+        if arguments.size == "7b":
+            minutes = ORIGINAL_EXAMPLES / BATCH * step / 60
+            print(
+                f"  {'':14} {ORIGINAL_EXAMPLES:,} examples: {minutes:.0f} min; the original study's: {ORIGINAL_MINUTES}"
+            )
+
+
+if __name__ == "__main__":
+    main()
