@@ -70,13 +70,38 @@ class ImageFolder:
         Raises:
             DataError: as `read`, or it is not a whole JPEG or PNG of a panel's size.
         """
+        return self.decode(name, self.read(name))
+
+    def decode(self, name: str, content: bytes) -> "Image":
+        """One picture as RGB, of the bytes that `read` gave.
+
+        Raises:
+            DataError: it is not a whole JPEG or PNG of a panel's size.
+        """
         from PIL import Image
 
-        content = self.read(name)
         if problem := problem_of(content):
-            raise DataError(f"{self.uri}/{name}", f"the picture is {problem}", "run `ingest` again to leave it out")
+            raise self._bad(name, problem)
         with Image.open(BytesIO(content)) as picture:
             return picture.convert("RGB")
+
+    def size(self, name: str) -> tuple[int, int]:
+        """Height and width of one picture in pixels, from its header.
+
+        Raises:
+            DataError: as `load`, as far as a header shows it.
+        """
+        from PIL import Image
+
+        with BytesIO(self.read(name)) if self.remote else self._open(name) as stream:
+            try:
+                with Image.open(stream, formats=("JPEG", "PNG")) as picture:
+                    return picture.height, picture.width
+            except (OSError, Image.DecompressionBombError) as error:
+                raise self._bad(name, problem_of(self.read(name)) or "damaged") from error
+
+    def _bad(self, name: str, problem: str) -> DataError:
+        return DataError(f"{self.uri}/{name}", f"the picture is {problem}", "run `ingest` again to leave it out")
 
     def _open(self, name: str) -> Any:
         stays_below(name, self.uri)

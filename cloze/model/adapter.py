@@ -1,7 +1,7 @@
 """LoRA adapters: putting one into a base, saving it, and loading it onto the base it was trained on.
 
 An adapter is a folder: PEFT's `adapter_model.safetensors` and `adapter_config.json`, and `base.json`, which says
-what base it belongs to.
+what base it belongs to and how that one was shown pictures.
 """
 
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from cloze.errors import DataError, SettingsError
@@ -52,7 +53,8 @@ def save_adapter(model: Any, folder: Path, base: Base) -> None:
     config.base_model_name_or_path = base.name  # never a path of the machine that trained it
     config.inference_mode = True
     config.save_pretrained(folder)
-    (folder / FILES[2]).write_text(json.dumps({"base": base.name, "digest": base.digest}, indent=2) + "\n")
+    origin = {"base": base.name, "digest": base.digest, "image_layout": base.chat.layout}
+    (folder / FILES[2]).write_text(json.dumps(origin, indent=2) + "\n")
 
 
 def adapter_base(folder: Path) -> str:
@@ -62,6 +64,31 @@ def adapter_base(folder: Path) -> str:
         DataError: the folder is no adapter of ours.
     """
     return str(_origin(folder)["base"])
+
+
+def adapter_layout(folder: Path, asked: str = "") -> str:
+    """How an adapter was shown pictures in training, and must be again.
+
+    Args:
+        asked: the layout that somebody wants to use; empty is the adapter's own.
+
+    Raises:
+        DataError: the folder is no adapter of ours, or it was trained with another layout than is asked for.
+    """
+    layout = _origin(folder)["image_layout"]
+    if asked not in ("", layout):
+        raise DataError(
+            folder,
+            f"trained with image_layout {layout}, not {asked}",
+            "leave `image_layout` empty to use the adapter's own, or fine-tune again",
+        )
+    return layout
+
+
+def adapts_vision(folder: Path) -> bool:
+    """The vision tower's layers, too, have weights in this adapter: it sees other features than its base."""
+    with safe_open(folder / FILES[0], "pt") as weights:
+        return any("vision_tower" in name for name in weights.keys())  # noqa: SIM118
 
 
 def load_adapter(base: Base, folder: Path) -> Any:
@@ -74,8 +101,9 @@ def load_adapter(base: Base, folder: Path) -> Any:
         The model that has it, to use instead of the base's.
 
     Raises:
-        DataError: the folder is no adapter of ours, or it was trained on another base.
+        DataError: the folder is no adapter of ours, or it was trained on another base or with another layout.
     """
+    adapter_layout(folder, base.chat.layout)
     origin = _origin(folder)
     if origin["digest"] != base.digest:
         raise DataError(
@@ -94,5 +122,5 @@ def _origin(folder: Path) -> dict[str, str]:
             raise DataError(
                 folder, f"no {name}; an adapter folder was expected", "`mlflow run . -e finetune` makes one"
             )
-    origin: dict[str, str] = json.loads((folder / "base.json").read_text())
-    return origin
+    origin: dict[str, str] = json.loads((folder / FILES[2]).read_text())
+    return {"image_layout": "multi"} | origin  # the first adapters knew no other and did not say so

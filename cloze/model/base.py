@@ -19,7 +19,7 @@ from transformers import (
 
 from cloze.digests import folder_digest
 from cloze.errors import DataError, MissingInputError
-from cloze.model.conversation import CHAT_TEMPLATE, Chat
+from cloze.model.conversation import CHAT_TEMPLATE, Chat, SizeOf
 
 DATA_FILES = ("../sample/weights/base",)  # steps that load a base run again where the miniature changed
 
@@ -83,6 +83,7 @@ class PictureProcessor(LlavaOnevisionProcessor):
             options["num_image_tokens"],
             options["vision_feature_select_strategy"],
             CHAT_TEMPLATE,
+            vision_aspect_ratio=options.get("vision_aspect_ratio", "anyres_max_9"),
         )
 
 
@@ -91,12 +92,14 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def load_base(name: str, precision: str = "fp32") -> Base:
+def load_base(name: str, precision: str = "fp32", layout: str = "multi", size_of: SizeOf | None = None) -> Base:
     """Load a base, frozen and in evaluation mode, on this machine's device.
 
     Args:
         name: `sample`, a folder, or an id on the hub.
         precision: `fp32` or `bf16`, of weights and arithmetic.
+        layout: `multi` or `anyres`, how pictures become tiles.
+        size_of: height and width of the picture of a name; `anyres` needs it.
 
     Raises:
         MissingInputError: neither a folder nor something that the hub, or its local cache, gives.
@@ -105,10 +108,10 @@ def load_base(name: str, precision: str = "fp32") -> Base:
     place = SAMPLE_FOLDER if name == SAMPLE else Path(name)
     if place.is_dir():
         _check_folder(place)
-        return Base(name, folder_digest(place), *_load(place, precision))
+        return Base(name, folder_digest(place), *_load(place, precision, layout, size_of))
     try:
         revision = AutoConfig.from_pretrained(name)._commit_hash
-        return Base(name, f"revision {revision}", *_load(name, precision))
+        return Base(name, f"revision {revision}", *_load(name, precision, layout, size_of))
     except OSError as error:
         raise MissingInputError(
             f"base {name}: no such folder, and the hub does not give it ({str(error).splitlines()[0]}); "
@@ -116,12 +119,14 @@ def load_base(name: str, precision: str = "fp32") -> Base:
         ) from error
 
 
-def pixels(chat: Chat, pictures: list[Any]) -> torch.Tensor:
-    """Pictures as the vision tower takes them, one tile each: (n, 3, height, width)."""
+def pixels(chat: Chat, pictures: list[Any]) -> list[torch.Tensor]:
+    """Pictures as the vision tower takes them: (tiles, 3, height, width) of each."""
+    process = chat.processor.image_processor
+    if chat.layout == "anyres":  # one by one, or all would be padded to the tiles of the largest
+        return [torch.as_tensor(process([picture], return_tensors="pt")["pixel_values"])[0] for picture in pictures]
     # A list of one picture would be cut into tiles: the processor then takes it for a single high-resolution one.
     nested = [pictures if len(pictures) > 1 else pictures * 2]
-    found = chat.processor.image_processor(nested, return_tensors="pt")["pixel_values"]
-    return torch.as_tensor(found)[: len(pictures), 0]
+    return list(torch.as_tensor(process(nested, return_tensors="pt")["pixel_values"])[: len(pictures)])
 
 
 def _check_folder(folder: Path) -> None:
@@ -140,8 +145,9 @@ def _check_folder(folder: Path) -> None:
         raise DataError(folder, "the base has no weights (*.safetensors)", remedy)
 
 
-def _load(place: str | Path, precision: str) -> tuple[Any, Chat]:
+def _load(place: str | Path, precision: str, layout: str, size_of: SizeOf | None) -> tuple[Any, Chat]:
     model: Any = LlavaOnevisionForConditionalGeneration.from_pretrained(
         place, dtype=DTYPES[precision], use_safetensors=True
     )
-    return model.to(device()).eval().requires_grad_(False), Chat(PictureProcessor.load(place))
+    chat = Chat(PictureProcessor.load(place), layout, size_of)
+    return model.to(device()).eval().requires_grad_(False), chat

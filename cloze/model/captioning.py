@@ -56,8 +56,9 @@ def context_example(panels: Sequence[Panel], order: Sequence[int], chat: Chat) -
     for turn, index in enumerate(order):
         question = [*shown, asked[turn]] if turn == 0 else [asked[turn]]
         conversation += to_messages(question, panels[index].caption)
-    ids, supervised = chat.tokens(conversation)
-    return Example(panels[0].image, ids, supervised, tuple(panel.image for panel in panels))
+    pictures = tuple(panel.image for panel in panels)
+    ids, supervised = chat.tokens(conversation, pictures)
+    return Example(panels[0].image, ids, supervised, pictures)
 
 
 def all_texts(panels: Sequence[Panel]) -> list[str]:
@@ -98,7 +99,7 @@ def learn_words(model: Any, panels: Sequence[Panel], features: Features, n_steps
     for step in range(n_steps):
         optimizer.param_groups[0]["lr"] = lr_at(step, n_steps, lr, warmup=0.05)
         indices = generator.sample(range(len(panels)), min(_BATCH, len(panels)))
-        seen = features([panels[index].image for index in indices])[:, :-1]  # the last is the newline's
+        seen = torch.stack(features([panels[index].image for index in indices]))[:, :-1]  # the last is the newline's
         logits = readout(seen.flatten(1))
         loss = functional.binary_cross_entropy_with_logits(logits, targets[indices], reduction="sum") / len(indices)
         optimizer.zero_grad()

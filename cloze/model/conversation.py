@@ -5,13 +5,13 @@ template writes the assistant's turn exactly as the generation prompt opens it, 
 special token or a newline, across which byte-pair merges do not reach. `<|im_end|>` closes the answer and carries
 loss, so that the model learns to stop. (The template on the hub breaks both: docs/model.md.)
 
-The five pictures belong to one nested list (`[[p1, ..., p5]]`), so that each costs one tile and is never cut into
-many: the layout called `multi`.
+In the layout `multi` the five pictures belong to one nested list (`[[p1, ..., p5]]`), so that each costs one tile and
+is never cut into many. In `anyres` each is cut into tiles by its size, as the processor does with a flat list.
 """
 
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from cloze.errors import DataError
 from cloze.labels.prompts import Part, Picture, model_prompt, one_line, prompt_digest
 
 BLIND = ("none", "images", "text", "order")
-IMAGE_LAYOUT = "multi"
+BLANK_SIZE = (64, 64)  # of the picture shown where pictures are hidden: not even a panel's shape is told
 END = "<|im_end|>"
 CHAT_TEMPLATE = """\
 {%- for message in messages -%}
@@ -39,6 +39,7 @@ CHAT_TEMPLATE = """\
 
 Message = dict[str, Any]
 Sequence_ = Mapping[str, Any]
+SizeOf = Callable[[str], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,20 @@ class Chat:
 
     Args:
         processor: a LlavaOnevisionProcessor; its chat template is not used, ours is.
+        layout: `multi` or `anyres`.
+        size_of: height and width in pixels of the picture of a name; `multi` never asks.
+
+    Attributes:
+        tokens_per_picture: of a picture of one tile, as all are in `multi`.
     """
 
-    def __init__(self, processor: Any) -> None:
+    def __init__(self, processor: Any, layout: str = "multi", size_of: SizeOf | None = None) -> None:
+        if layout == "anyres" and size_of is None:
+            raise ValueError("anyres has to know the sizes of pictures")
         self.processor = processor
+        self.layout = layout
+        self._size_of = size_of
+        self._n_tokens: dict[str | None, int] = {}
         self.tokenizer = processor.tokenizer
         self.image_id: int = processor.image_token_id
         self.end_id: int = self.tokenizer.convert_tokens_to_ids(END)
@@ -87,14 +98,33 @@ class Chat:
             DataError: a panel of the context has no picture.
         """
         panels = shown_panels(sequence, blind)
+        pictures = tuple(panel["image"] for panel in panels)
         conversation = to_messages(model_prompt([panel["text"] for panel in panels]), answer)
-        ids, supervised = self.tokens(conversation, open_turn=answer is None)
-        return Example(sequence["sequence_id"], ids, supervised, tuple(panel["image"] for panel in panels))
+        ids, supervised = self.tokens(conversation, pictures, open_turn=answer is None)
+        return Example(sequence["sequence_id"], ids, supervised, pictures)
+
+    def n_tokens(self, picture: str | None) -> int:
+        """Tokens that a picture takes, its newlines among them; None is a blank one.
+
+        Raises:
+            DataError: there is no such picture (`anyres` reads its header, once).
+        """
+        if self._size_of is None or self.layout == "multi":
+            return self.tokens_per_picture
+        if picture not in self._n_tokens:
+            size = BLANK_SIZE if picture is None else self._size_of(picture)
+            (self._n_tokens[picture],) = self.processor._get_num_multimodal_tokens([size])["num_image_tokens"]
+        return self._n_tokens[picture]
 
     def tokens(
-        self, conversation: Sequence[Message], open_turn: bool = False
+        self, conversation: Sequence[Message], pictures: Sequence[str | None], open_turn: bool = False
     ) -> tuple[tuple[int, ...], tuple[bool, ...]]:
-        """Token ids of a conversation and which of them carry loss; `open_turn` lets the assistant begin to speak."""
+        """Token ids of a conversation and which of them carry loss.
+
+        Args:
+            pictures: names of the conversation's pictures, in order.
+            open_turn: the assistant begins to speak.
+        """
         encoded = self.tokenizer.apply_chat_template(
             conversation,
             chat_template=CHAT_TEMPLATE,
@@ -105,8 +135,9 @@ class Chat:
         )
         ids: list[int] = []
         supervised: list[bool] = []
+        names = iter(pictures)
         for token, is_answer in zip(encoded["input_ids"], encoded["assistant_masks"], strict=True):
-            times = self.tokens_per_picture if token == self.image_id else 1
+            times = self.n_tokens(next(names)) if token == self.image_id else 1
             ids += [token] * times
             supervised += [bool(is_answer)] * times
         return tuple(ids), tuple(supervised)
@@ -122,6 +153,7 @@ class Chat:
     def show(self, example: Example) -> str:
         """The example as text to read: a picture once with its tokens counted, the tokens that carry loss in ⟦ ⟧."""
         shown, position = "", 0
+        names = iter(example.pictures)
         while position < len(example.ids):
             end = position + 1
             kind = self._kind(example, position)
@@ -129,8 +161,10 @@ class Chat:
                 end += 1
             run = list(example.ids[position:end])
             if kind == "picture":
-                n_pictures = len(run) // self.tokens_per_picture
-                shown += f"<image × {self.tokens_per_picture}>" * n_pictures
+                while run:  # pictures without words between them are one run
+                    n_tokens = self.n_tokens(next(names))
+                    shown += f"<image × {n_tokens}>"
+                    run = run[n_tokens:]
             else:
                 text = self.tokenizer.decode(run)
                 shown += f"⟦{text}⟧" if kind == "answer" else text
@@ -143,9 +177,9 @@ class Chat:
         return "answer" if example.supervised[position] else "prompt"
 
 
-def conversation_digest() -> str:
+def conversation_digest(layout: str) -> str:
     """Twelve hex digits that change whenever the words or the form that the model is given do."""
-    return hashlib.sha256(f"{prompt_digest('pred')}{CHAT_TEMPLATE}{IMAGE_LAYOUT}".encode()).hexdigest()[:12]
+    return hashlib.sha256(f"{prompt_digest('pred')}{CHAT_TEMPLATE}{layout}".encode()).hexdigest()[:12]
 
 
 def to_messages(prompt: Sequence[Part], answer: str | None) -> list[Message]:

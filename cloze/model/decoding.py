@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloze.errors import DataError, SettingsError
+from cloze.model.finetune_settings import LAYOUTS, PRECISIONS
 from cloze.settings import setting, table_input
 from cloze.stage import Workspace
 
 if TYPE_CHECKING:
+    from cloze.data.images import ImageFolder
     from cloze.model.base import Base
 
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test", "all")
 BLIND = ("none", "images", "text", "order")
-PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,43 +42,53 @@ class PredictSettings:
         default="none",
         choices=BLIND,
     )
+    image_layout: str = setting(
+        "Pictures as the model gets them: multi or anyres; empty is the adapter's own, else multi.", default=""
+    )
     batch: int = setting("Sequences answered at once.", default=16)
     max_new_tokens: int = setting("Longest answer, in tokens.", default=96)
     precision: str = setting("Numbers of weights and arithmetic.", default="fp32", choices=PRECISIONS)
+    features_gb: float = setting("Keep so many GB of picture features on disk, in the cache.", default=50.0)
     threads: int = setting("Processor threads.", default=1)
 
     def __post_init__(self) -> None:
-        for name, allowed in {"split": SPLITS, "blind": BLIND, "precision": PRECISIONS}.items():
+        words = {"split": SPLITS, "blind": BLIND, "precision": PRECISIONS}
+        if self.image_layout:
+            words["image_layout"] = LAYOUTS
+        for name, allowed in words.items():
             if getattr(self, name) not in allowed:
                 raise SettingsError(name, getattr(self, name), f"one of {', '.join(allowed)}")
         for name in ("batch", "max_new_tokens", "threads"):
             if getattr(self, name) < 1:
                 raise SettingsError(name, getattr(self, name), "1 or more")
-        if self.examples < 0:
-            raise SettingsError("examples", self.examples, "0 or more")
+        for name in ("examples", "features_gb"):
+            if not getattr(self, name) >= 0:
+                raise SettingsError(name, getattr(self, name), "0 or more")
 
 
 def predict(settings: PredictSettings, workspace: Workspace) -> dict[str, float]:
     """Write `predictions.parquet`, one exact prompt, and the fingerprint of what predicted.
 
     Raises:
-        DataError: no sequence in the split, or an adapter that was trained on another base.
+        DataError: no sequence in the split, or an adapter that was trained on another base or with another layout.
     """
     import torch
 
     from cloze.data.images import open_images
-    from cloze.model.features import Features
+    from cloze.model.features import Features, open_store
     from cloze.model.generation import generate
     from cloze.tables import images_uri, read_table, table, write_table
 
     torch.set_num_threads(settings.threads)
     sequences = read_table(settings.sequences, "sequences")
     rows = _choose(sequences.to_pylist(), settings)
-    base, model = _load(settings)
+    images = open_images(images_uri(sequences), workspace.cache)
+    base, model = _load(settings, images)
     prompts = [base.chat.encode(row, blind=settings.blind) for row in rows]
     (workspace.out / "prompt.txt").write_text(f"sequence {prompts[0].sequence_id}\n\n{base.chat.show(prompts[0])}")
     _write_fingerprint(workspace.out / "fingerprint.json", settings, base, rows)
-    features = Features(base, open_images(images_uri(sequences), workspace.cache).load, is_frozen=True)
+    store = open_store(base, workspace.cache / "features", settings.features_gb, settings.adapter)
+    features = Features(base, images, is_frozen=True, store=store)
     answers = generate(model, base.chat, prompts, features, settings.batch, settings.max_new_tokens)
     predictions = [
         {
@@ -115,32 +126,33 @@ def _choose(rows: list[dict[str, Any]], settings: PredictSettings) -> list[dict[
     return [row for row in chosen if row["sequence_id"] in picked]
 
 
-def _load(settings: PredictSettings) -> "tuple[Base, Any]":
+def _load(settings: PredictSettings, images: "ImageFolder") -> "tuple[Base, Any]":
     """The base, and the model to use: the base's own or the adapted one."""
-    from cloze.model.adapter import adapter_base, load_adapter
+    from cloze.model.adapter import adapter_base, adapter_layout, load_adapter
     from cloze.model.base import SAMPLE, load_base
 
     if not settings.adapter:
-        base = load_base(settings.base or SAMPLE, settings.precision)
+        base = load_base(settings.base or SAMPLE, settings.precision, settings.image_layout or LAYOUTS[0], images.size)
         return base, base.model
     folder = Path(settings.adapter)
-    base = load_base(settings.base or adapter_base(folder), settings.precision)
+    layout = adapter_layout(folder, settings.image_layout)
+    base = load_base(settings.base or adapter_base(folder), settings.precision, layout, images.size)
     return base, load_adapter(base, folder)
 
 
 def _write_fingerprint(path: Path, settings: PredictSettings, base: "Base", rows: list[dict[str, Any]]) -> None:
     """What decides the predictions: two runs with one fingerprint predict the same."""
     from cloze.digests import folder_digest
-    from cloze.model.conversation import IMAGE_LAYOUT, conversation_digest
+    from cloze.model.conversation import conversation_digest
 
     fingerprint = {
         "base": base.name,
         "base_digest": base.digest,
         "adapter_digest": folder_digest(Path(settings.adapter)) if settings.adapter else None,
-        "prompt_digest": conversation_digest(),
+        "prompt_digest": conversation_digest(base.chat.layout),
         "decoding": {"strategy": "greedy", "max_new_tokens": settings.max_new_tokens},
         "precision": settings.precision,
-        "image_layout": IMAGE_LAYOUT,
+        "image_layout": base.chat.layout,
         "blind": settings.blind,
         "sequences_digest": hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest(),
     }

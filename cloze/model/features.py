@@ -1,24 +1,67 @@
-"""Pictures as the language model sees them: computed once per panel where nothing before it is trained.
+"""Pictures as the language model sees them.
 
-Neighbouring sequences share up to five panels and every epoch shows them again, so features of a frozen vision tower
-are kept. What does not fit the budget is dropped, the longest unused first, and computed again when asked for.
+Neighbouring sequences share up to five panels and every epoch shows them again. So what a frozen vision tower makes of
+a picture is computed once and kept on disk (`feature_store`) for epochs, runs and conditions to come. What is kept is
+the tower's output: the projector behind it makes three times as many numbers of it for 3 % of the work, and may be
+trained. Of a tower that is trained only pixels are kept, in memory.
+
+`prepare` is what the host can do ahead of the device, in any thread; `finish` is what the device does.
 """
 
+import hashlib
+import json
+import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import PIL
 import torch
+import transformers
 from PIL import Image
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from cloze.data.images import ImageFolder
+from cloze.digests import file_digest
+from cloze.model.adapter import FILES, adapts_vision
 from cloze.model.base import Base, device, pixels
+from cloze.model.conversation import BLANK_SIZE
+from cloze.model.feature_store import FeatureStore, Stored
 
+VERSION = 1  # of the way features are computed: raise it with any change that changes a bit of them
 BUDGET_BYTES = 2 << 30
-_CHUNK = 64
-_GREY = Image.new("RGB", (64, 64), (127, 127, 127))
+_TILES_AT_ONCE = 64
+_GREY = Image.new("RGB", BLANK_SIZE[::-1], (127, 127, 127))
+_BLANK_KEY = hashlib.sha256(_GREY.tobytes()).hexdigest()
 
-LoadPicture = Callable[[str], Image.Image]
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as far as the host has it.
+
+    Attributes:
+        key: of its features in a store.
+        size: height and width in pixels.
+        values: (tiles, tokens, channels) of the tower, or (tiles, 3, height, width) pixels.
+        is_seen: `values` are the tower's.
+    """
+
+    key: str
+    size: tuple[int, int]
+    values: torch.Tensor
+    is_seen: bool
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Pictures in the order asked for, and each of them once."""
+
+    names: tuple[str | None, ...]
+    pictures: dict[str | None, Picture]
 
 
 class Features:
@@ -26,73 +69,231 @@ class Features:
 
     Args:
         base: the loaded base (with or without an adapter inside).
-        load: gives the picture of a name.
-        is_frozen: nothing before the language model is trained: features are kept; otherwise only pixels are, and
-            gradients flow through the vision tower.
+        images: where the pictures lie.
+        is_frozen: nothing before the language model is trained; otherwise gradients flow through the vision tower.
+        store: keeps features of a frozen tower; without one they are computed whenever they are asked for.
+        budget_bytes: of pixels kept in memory where the tower is trained; the longest unused are dropped.
     """
 
-    def __init__(self, base: Base, load: LoadPicture, *, is_frozen: bool, budget_bytes: int = BUDGET_BYTES) -> None:
+    def __init__(
+        self,
+        base: Base,
+        images: ImageFolder,
+        *,
+        is_frozen: bool,
+        store: FeatureStore | None = None,
+        budget_bytes: int = BUDGET_BYTES,
+    ) -> None:
+        if store and not is_frozen:
+            raise ValueError("features of a tower that is trained change with every step and cannot be stored")
         self._base = base
-        self._load = load
+        self._images = images
         self._is_frozen = is_frozen
-        self._budget = budget_bytes
-        self._bytes = 0
-        self._kept: OrderedDict[str | None, torch.Tensor] = OrderedDict()
+        self._store = store
+        self._keys: dict[str | None, str] = {None: _BLANK_KEY}
+        self._recent = _Recent(0 if is_frozen else budget_bytes)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="features")
+        self._written: Future[None] | None = None
 
-    def __call__(self, names: Sequence[str | None]) -> torch.Tensor:
+    def __call__(self, names: Sequence[str | None]) -> list[torch.Tensor]:
         """Features of the named pictures, on the model's device; None is a blank grey picture.
 
         Returns:
-            (n, tokens per picture, hidden size)
+            (tokens, hidden size) of each.
+
+        Raises:
+            DataError: no such picture, or one that cannot be read.
         """
-        missing = [name for name in dict.fromkeys(names) if name not in self._kept]
-        found: dict[str | None, torch.Tensor] = {}
-        for start in range(0, len(missing), _CHUNK):
-            chunk = missing[start : start + _CHUNK]
-            values = pixels(self._base.chat, [self._picture(name) for name in chunk])
-            if self._is_frozen:
-                with torch.no_grad():
-                    values = picture_features(self._base.model, values).cpu()
-            found |= zip(chunk, values, strict=True)
-        stacked = torch.stack([found[name] if name in found else self._kept[name] for name in names])
-        self._keep(names, found)
-        return stacked.to(device()) if self._is_frozen else picture_features(self._base.model, stacked)
+        return self.finish(self.prepare(names))
 
-    def _picture(self, name: str | None) -> Image.Image:
-        return _GREY if name is None else self._load(name)
+    def prepare(self, names: Sequence[str | None]) -> Prepared:
+        """Read what is stored, and make pixels of what is not; no device is touched, any thread will do.
 
-    def _keep(self, names: Sequence[str | None], found: dict[str | None, torch.Tensor]) -> None:
+        Raises:
+            DataError: as a call.
+        """
+        found: dict[str | None, Picture] = {}
+        opened: dict[str | None, tuple[str, Image.Image]] = {}
         for name in dict.fromkeys(names):
-            if name in found:
-                self._kept[name] = found[name].clone()
-                self._bytes += found[name].nbytes
-            self._kept.move_to_end(name)
-        while self._bytes > self._budget:
-            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+            known = self._known(name)
+            if isinstance(known, Picture):
+                found[name] = known
+            else:
+                opened[name] = known
+        if opened:
+            values = pixels(self._base.chat, [picture for _, picture in opened.values()])
+            for (name, (key, picture)), tiles in zip(opened.items(), values, strict=True):
+                found[name] = Picture(key, (picture.height, picture.width), tiles, is_seen=False)
+                self._recent.put(name, found[name])
+        return Prepared(tuple(names), found)
+
+    def finish(self, prepared: Prepared) -> list[torch.Tensor]:
+        """Features of prepared pictures, as a call returns them; what was not stored is computed and stored."""
+        pictures = list(prepared.pictures.values())
+        with torch.no_grad() if self._is_frozen else nullcontext():
+            tiles = self._seen(pictures)
+            packed = pack(self._base.model, tiles, [picture.size for picture in pictures])
+        by_name = dict(zip(prepared.pictures, packed, strict=True))
+        return [by_name[name] for name in prepared.names]
+
+    def flush(self) -> None:
+        """Wait until everything computed so far is stored."""
+        if self._written:
+            self._written.result()
+
+    def _known(self, name: str | None) -> Picture | tuple[str, Image.Image]:
+        """The picture as it was kept; otherwise its key and itself. Its file is read at most once."""
+        if kept := self._recent.get(name):
+            return kept
+        content: bytes | None = None
+        if name is not None and name not in self._keys:
+            content = self._images.read(name)
+            self._keys[name] = hashlib.sha256(content).hexdigest()
+        key = self._keys[name]
+        if self._store and (stored := self._store.get(key)):
+            return Picture(key, stored.size, _pinned(stored.tiles), is_seen=True)
+        if name is None:
+            return key, _GREY
+        if content is None:  # known by name, but not stored: what is read now may be something else
+            content = self._images.read(name)
+            key = self._keys[name] = hashlib.sha256(content).hexdigest()
+        return key, self._images.decode(name, content)
+
+    def _seen(self, pictures: Sequence[Picture]) -> list[torch.Tensor]:
+        """Tiles as the tower sees them, on the device."""
+        seen = {p.key: p.values.to(device(), non_blocking=True) for p in pictures if p.is_seen}
+        unseen = [picture for picture in pictures if not picture.is_seen]
+        # On a CPU a feature's bits may depend on its company, and that on what was stored: each is computed alone.
+        at_once = 1 if self._is_frozen and device().type == "cpu" else _TILES_AT_ONCE
+        for group in _groups(unseen, at_once):
+            values = torch.cat([picture.values for picture in group])
+            tiles = see(self._base.model, values).split([len(picture.values) for picture in group])
+            seen |= {picture.key: some for picture, some in zip(group, tiles, strict=True)}
+        self._keep([(picture, seen[picture.key]) for picture in unseen])
+        return [seen[picture.key] for picture in pictures]
+
+    def _keep(self, computed: Sequence[tuple[Picture, torch.Tensor]]) -> None:
+        """Store features in a thread of their own: the device does not wait for the disk."""
+        store = self._store
+        if store is None or not computed:
+            return
+        self.flush()  # no more than one write waits, and an error is not lost
+
+        def write() -> None:
+            store.add({picture.key: Stored(tiles.cpu(), picture.size) for picture, tiles in computed})
+
+        self._written = self._writer.submit(write)
 
 
-def as_pictures(features: torch.Tensor) -> dict[str, Any]:
+class _Recent:
+    """Pictures in memory, the longest unused dropped first; threads may share it."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget = budget_bytes
+        self._bytes = 0
+        self._kept: OrderedDict[str | None, Picture] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, name: str | None) -> Picture | None:
+        with self._lock:
+            if name in self._kept:
+                self._kept.move_to_end(name)
+            return self._kept.get(name)
+
+    def put(self, name: str | None, picture: Picture) -> None:
+        with self._lock:
+            if name in self._kept:
+                return
+            self._kept[name] = picture
+            self._bytes += picture.values.nbytes
+            while self._bytes > self._budget:
+                self._bytes -= self._kept.popitem(last=False)[1].values.nbytes
+
+
+def open_store(base: Base, root: Path, gigabytes: float, adapter: str = "") -> FeatureStore | None:
+    """The store of the features that this base's frozen tower gives; None where nothing is to be kept.
+
+    Args:
+        base: the loaded base.
+        root: folder of all stores.
+        gigabytes: of all stores in `root` together.
+        adapter: folder of the adapter that the base has inside, if any.
+    """
+    if gigabytes == 0:
+        return None
+    tower, chat = base.model.model.vision_tower, base.chat
+    what = {
+        "base": base.digest,
+        "adapter": file_digest(Path(adapter) / FILES[0]) if adapter and adapts_vision(Path(adapter)) else None,
+        "precision": str(tower.dtype),
+        "attention": tower.config._attn_implementation,
+        "processor": json.loads(chat.processor.image_processor.to_json_string()),
+        "layout": chat.layout,
+        "device": device().type,
+        "libraries": [torch.__version__, transformers.__version__, PIL.__version__],
+        "version": VERSION,
+    }
+    return FeatureStore(root, what, tower.dtype, int(gigabytes * 1e9))
+
+
+def as_pictures(features: Sequence[torch.Tensor]) -> dict[str, Any]:
     """Features of pictures in the form that the model takes in place of pixels.
 
     Args:
-        features: (n, tokens per picture, hidden size)
+        features: (tokens, hidden size) of each picture.
     """
     pooled: Any = list(features)
     return {"image": BaseModelOutputWithPooling(pooler_output=pooled)}
 
 
-def picture_features(model: Any, values: torch.Tensor) -> torch.Tensor:
-    """Run the vision tower and projector on pictures of one tile each.
+def see(model: Any, values: torch.Tensor) -> torch.Tensor:
+    """Run the vision tower.
 
     Args:
         model: a LlavaOnevisionForConditionalGeneration.
-        values: (n, 3, height, width) pixels.
+        values: (tiles, 3, height, width) pixels.
 
     Returns:
-        (n, tokens per picture, hidden size)
+        (tiles, tokens, channels): what the projector takes.
     """
-    values = values.to(device(), model.dtype)[:, None]
-    sizes = torch.tensor([values.shape[-2:]] * len(values))  # only tiled pictures are unpadded by their size
-    # A list of exactly one picture would be taken for tiles of it: say that there is one more.
-    found = model.model.get_image_features(values, sizes, batch_num_images=[len(values) + 1])
-    return torch.stack(list(found.pooler_output))
+    tower, config = model.model.vision_tower, model.config
+    layers = config.vision_feature_layer
+    found = tower(values.to(device(), tower.dtype), output_hidden_states=layers).hidden_states
+    seen = found[layers] if isinstance(layers, int) else torch.cat([found[layer] for layer in layers], dim=-1)
+    return seen[:, 1:] if config.vision_feature_select_strategy == "default" else seen
+
+
+def pack(model: Any, tiles: Sequence[torch.Tensor], sizes: Sequence[tuple[int, int]]) -> Sequence[torch.Tensor]:
+    """Project what the tower saw, put each picture's tiles together and close their lines.
+
+    Args:
+        tiles: (tiles, tokens, channels) of each picture.
+        sizes: height and width of each in pixels.
+
+    Returns:
+        (tokens, hidden size) of each picture.
+    """
+    projected = model.model.multi_modal_projector(torch.cat(list(tiles))).split([len(some) for some in tiles])
+    packed: tuple[list[torch.Tensor], Any] = model.model.pack_image_features(
+        projected,
+        sizes,
+        image_newline=model.model.image_newline,
+        vision_aspect_ratio=model.config.vision_aspect_ratio,
+    )
+    return packed[0]
+
+
+def _groups(pictures: Sequence[Picture], at_once: int) -> Iterator[list[Picture]]:
+    """Pictures in groups of so many tiles at most, or of one picture."""
+    group: list[Picture] = []
+    for picture in pictures:
+        if group and sum(len(p.values) for p in group) + len(picture.values) > at_once:
+            yield group
+            group = []
+        group.append(picture)
+    if group:
+        yield group
+
+
+def _pinned(tiles: torch.Tensor) -> torch.Tensor:
+    return tiles.pin_memory() if device().type == "cuda" else tiles

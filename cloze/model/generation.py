@@ -6,6 +6,7 @@ first real token, and so a row's text does not depend on its company.
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,8 @@ import torch
 from transformers import DynamicCache
 
 from cloze.model.conversation import Chat, Example
-from cloze.model.features import Features, as_pictures
+from cloze.model.features import Features, Prepared, as_pictures
+from cloze.model.prefetch import ahead
 
 
 @dataclass(frozen=True)
@@ -37,27 +39,43 @@ def generate(
 ) -> list[Answer]:
     """Answer prompts greedily, the longest first; answers come in the order of the examples."""
     order = sorted(range(len(examples)), key=lambda index: -len(examples[index].ids))
+    batches = [order[start : start + batch] for start in range(0, len(order), batch)]
     answers: dict[int, Answer] = {}
-    for start in range(0, len(order), batch):
-        indices = order[start : start + batch]
-        started = time.perf_counter()
-        outputs = generate_batch(model, chat, [examples[index] for index in indices], features, max_new_tokens)
-        seconds = (time.perf_counter() - started) / len(indices)
-        answers |= {
-            index: _answer(chat, examples[index], output, seconds)
-            for index, output in zip(indices, outputs, strict=True)
-        }
+
+    def prepare(indices: list[int]) -> tuple[list[int], Prepared]:
+        return indices, features.prepare([name for index in indices for name in examples[index].pictures])
+
+    with closing(ahead(batches, prepare)) as prepared:
+        for indices, pictures in prepared:
+            started = time.perf_counter()
+            some = [examples[index] for index in indices]
+            outputs = generate_batch(model, chat, some, features, pictures, max_new_tokens)
+            seconds = (time.perf_counter() - started) / len(indices)
+            answers |= {
+                index: _answer(chat, example, output, seconds)
+                for index, example, output in zip(indices, some, outputs, strict=True)
+            }
+    features.flush()
     return [answers[index] for index in range(len(examples))]
 
 
 @torch.inference_mode()
 def generate_batch(
-    model: Any, chat: Chat, examples: Sequence[Example], features: Features, max_new_tokens: int
+    model: Any,
+    chat: Chat,
+    examples: Sequence[Example],
+    features: Features,
+    prepared: Prepared,
+    max_new_tokens: int,
 ) -> list[list[int]]:
-    """Token ids of the answer to each prompt; one that ended holds `<|im_end|>` as its last."""
+    """Token ids of the answer to each prompt; one that ended holds `<|im_end|>` as its last.
+
+    Args:
+        prepared: the pictures of all examples, one after another.
+    """
     ids, mask = _pad_left(examples, chat.pad_id)
     ids, mask = ids.to(model.device), mask.to(model.device)
-    pictures = as_pictures(features([name for example in examples for name in example.pictures]))
+    pictures = as_pictures(features.finish(prepared))
     inputs: dict[str, Any] = {"input_ids": ids, "mm_encoder_outputs": pictures}
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     cache = DynamicCache(config=model.config)

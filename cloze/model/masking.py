@@ -91,7 +91,7 @@ def _audit_example(example: Example, prompt: Example, answer: str, chat: Chat) -
 
 
 def _audit_pictures(example: Example, chat: Chat) -> None:
-    n_places, n_features = example.ids.count(chat.image_id), len(example.pictures) * chat.tokens_per_picture
+    n_places, n_features = example.ids.count(chat.image_id), sum(map(chat.n_tokens, example.pictures))
     if n_places != n_features:
         problem = f"{n_places} picture tokens for {len(example.pictures)} pictures, which have {n_features} features"
         raise _fault(example.sequence_id, problem)

@@ -67,8 +67,8 @@ def pretrain(settings: PretrainSettings, workspace: Workspace) -> dict[str, floa
     With the defaults this is what ships in `cloze/sample/weights/base`.
     """
     import torch
-    from PIL import Image
 
+    from cloze.data.images import ImageFolder
     from cloze.model.base import Base
     from cloze.model.captioning import all_texts, caption_example, context_example, learn_words
     from cloze.model.conversation import Chat
@@ -82,11 +82,7 @@ def pretrain(settings: PretrainSettings, workspace: Workspace) -> dict[str, floa
     chat, model = Chat(processor), make_model(processor, settings.seed)
     base = Base("new", "new", model, chat)
 
-    def load(name: str) -> Image.Image:
-        with Image.open(name) as picture:
-            return picture.convert("RGB")
-
-    features = Features(base, load, is_frozen=False)
+    features = Features(base, ImageFolder(str(workspace.cache), str(workspace.cache)), is_frozen=False)
     generator = random.Random(settings.seed)  # noqa: S311
     metrics = {
         "panels": len(panels),
@@ -125,9 +121,9 @@ def _rows(seed: int, workspace: Workspace) -> "list[list[Panel]]":
         build_sequences(SequenceSettings(panels=str(place.out / "panels.parquet")), place)
         sequences = read_table(place.out / "sequences.parquet", "sequences", ["context"]).to_pylist()
     told = {panel_id: caption for panel_id, _, caption in captions(seed)}
-    root = sample_folder(workspace.cache, seed) / "raw_panel_images"
+    root = f"{sample_folder(workspace.cache, seed).name}/raw_panel_images"
     shown = [row["context"] for row in sequences if all(panel["panel_id"] in told for panel in row["context"])]
-    return [[Panel(str(root / p["image"]), p["text"], told[p["panel_id"]]) for p in row] for row in shown]
+    return [[Panel(f"{root}/{p['image']}", p["text"], told[p["panel_id"]]) for p in row] for row in shown]
 
 
 def _train(

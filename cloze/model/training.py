@@ -50,14 +50,15 @@ def _finetune(settings: FinetuneSettings, workspace: Workspace, processes: "Proc
     from cloze.model.adapter import save_adapter
     from cloze.model.base import load_base
     from cloze.model.census import count_parameters
-    from cloze.model.features import Features
+    from cloze.model.features import Features, open_store
     from cloze.model.session import Session
     from cloze.tables import images_uri, read_table
 
     table = read_table(settings.sequences, "sequences")
     labels = _labels(settings)
     train, val, counts = _choose(table.to_pylist(), labels, settings)
-    base = load_base(settings.base, settings.precision)
+    images = open_images(images_uri(table), workspace.cache)
+    base = load_base(settings.base, settings.precision, settings.image_layout, images.size)
     examples = [base.chat.encode(row, labels[row["sequence_id"]]) for row in train]
     counts |= _audit(examples, train, labels, base, settings)
     _write_inputs(workspace.out, examples, train, base)
@@ -65,11 +66,13 @@ def _finetune(settings: FinetuneSettings, workspace: Workspace, processes: "Proc
     model = _with_lora(base, settings)
     lora = count_parameters(model).lora
     counts |= {"trainable_parameters": sum(lora.values()), "trainable_parameters_vision": lora["vision"]}
-    load = open_images(images_uri(table), workspace.cache).load
-    features = Features(base, load, is_frozen=not settings.vision_lora)
+    is_frozen = not settings.vision_lora
+    store = open_store(base, workspace.cache / "features", settings.features_gb) if is_frozen else None
+    features = Features(base, images, is_frozen=is_frozen, store=store)
     held_out = [base.chat.encode(row, labels[row["sequence_id"]]) for row in val]
     session = Session(settings, workspace, processes, base, features)
     counts |= session.train(examples, held_out)
+    features.flush()
     save_adapter(model, workspace.out / "adapter", base)
     return counts
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from cloze.data.images import ImageFolder
 from cloze.labels.prompts import Words, model_prompt
 from cloze.model.base import Base, load_base
 from cloze.model.miniature import make_model, make_processor, save_base
@@ -30,6 +31,10 @@ class Tables:
     labels: dict[str, str]
     rows: list[dict[str, Any]]
     pictures: Path
+
+    @property
+    def images(self) -> ImageFolder:
+        return ImageFolder(str(self.pictures), str(self.pictures))
 
 
 def make_base(folder: Path, seed: int) -> Path:

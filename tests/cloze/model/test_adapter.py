@@ -6,7 +6,16 @@ import torch
 from peft import LoraConfig
 
 from cloze.errors import DataError, SettingsError
-from cloze.model.adapter import FILES, adapter_base, add_adapter, load_adapter, save_adapter, target_pattern
+from cloze.model.adapter import (
+    FILES,
+    adapter_base,
+    adapter_layout,
+    adapts_vision,
+    add_adapter,
+    load_adapter,
+    save_adapter,
+    target_pattern,
+)
 from cloze.model.base import Base, load_base
 
 NAMES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -64,7 +73,8 @@ def test_in_16_bits_an_adapter_stays_beside_the_weights(base, base_folder, tmp_p
 def test_an_adapter_holds_three_small_files_and_says_its_base(base, tmp_path):
     save_adapter(adapted(base), tmp_path / "adapter", base)
     assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == sorted(FILES)
-    assert json.loads((tmp_path / "adapter" / "base.json").read_text()) == {"base": base.name, "digest": base.digest}
+    origin = {"base": base.name, "digest": base.digest, "image_layout": "multi"}
+    assert json.loads((tmp_path / "adapter" / "base.json").read_text()) == origin
     assert adapter_base(tmp_path / "adapter") == base.name
 
 
@@ -73,6 +83,26 @@ def test_an_adapter_of_another_base_is_refused_by_both_names(base, other_base_fo
     other = load_base(str(other_base_folder))
     with pytest.raises(DataError, match=f"trained on base {base.name} .*, not on {other.name} "):
         load_adapter(other, tmp_path / "adapter")
+
+
+def test_an_adapter_knows_its_layout_and_is_refused_with_another_by_both_names(base_folder, tmp_path):
+    tiled = load_base(str(base_folder), layout="anyres", size_of=lambda name: (64, 64))
+    save_adapter(adapted(tiled), tmp_path / "adapter", tiled)
+    assert adapter_layout(tmp_path / "adapter") == adapter_layout(tmp_path / "adapter", "anyres") == "anyres"
+    with pytest.raises(DataError, match="trained with image_layout anyres, not multi; leave `image_layout` empty"):
+        load_adapter(load_base(str(base_folder)), tmp_path / "adapter")
+
+
+def test_an_adapter_from_before_there_were_layouts_is_multi(base, tmp_path):
+    save_adapter(adapted(base), tmp_path / "adapter", base)
+    (tmp_path / "adapter" / "base.json").write_text(json.dumps({"base": base.name, "digest": base.digest}))
+    assert adapter_layout(tmp_path / "adapter") == "multi"
+
+
+@pytest.mark.parametrize("vision", [True, False])
+def test_an_adapter_tells_whether_it_changes_what_is_seen(base, tmp_path, vision):
+    save_adapter(adapted(base, vision), tmp_path / "adapter", base)
+    assert adapts_vision(tmp_path / "adapter") == vision
 
 
 @pytest.mark.parametrize("name", FILES)

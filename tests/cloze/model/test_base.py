@@ -8,6 +8,7 @@ from PIL import Image
 from cloze.digests import folder_digest
 from cloze.errors import DataError, MissingInputError
 from cloze.model.base import SAMPLE_FOLDER, load_base, pixels
+from cloze.model.conversation import Chat
 from cloze.model.miniature import PICTURE_SIZE
 
 
@@ -63,5 +64,11 @@ def test_a_base_that_is_nowhere_is_refused_with_what_it_could_be():
 def test_the_pixels_of_a_picture_do_not_depend_on_its_company(base):
     pictures = [Image.effect_noise((70, 50 + n), 40).convert("RGB") for n in range(3)]
     together = pixels(base.chat, pictures)
-    assert together.shape == (3, 3, PICTURE_SIZE, PICTURE_SIZE)
+    assert [tiles.shape for tiles in together] == [(1, 3, PICTURE_SIZE, PICTURE_SIZE)] * 3
     assert torch.equal(pixels(base.chat, pictures[1:2])[0], together[1])
+
+
+def test_a_picture_cut_by_its_size_is_as_many_tiles_as_fit_it_best_and_the_whole(base):
+    chat = Chat(base.chat.processor, "anyres", lambda name: (1, 1))
+    pictures = [Image.effect_noise(size, 40).convert("RGB") for size in ((60, 60), (120, 60), (120, 120))]
+    assert [len(tiles) for tiles in pixels(chat, pictures)] == [2, 3, 5]

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from PIL import Image
 
+from cloze.model.base import Base
 from cloze.model.conversation import Example
 from cloze.model.features import Features
 from cloze.model.generation import generate, generate_batch
@@ -9,7 +9,12 @@ from cloze.model.generation import generate, generate_batch
 
 @pytest.fixture
 def features(base, tables):
-    return Features(base, lambda name: Image.open(tables.pictures / name).convert("RGB"), is_frozen=True)
+    return Features(base, tables.images, is_frozen=True)
+
+
+def tokens_of(base: Base, prompt: Example, features: Features, n: int) -> list[int]:
+    (found,) = generate_batch(base.model, base.chat, [prompt], features, features.prepare(prompt.pictures), n)
+    return found
 
 
 def test_a_text_does_not_depend_on_its_company(base, tables, features):
@@ -23,11 +28,11 @@ def test_a_text_does_not_depend_on_its_company(base, tables, features):
 
 def test_kept_keys_and_values_give_what_reading_all_again_gives(base, sequence, features):
     prompt = base.chat.encode(sequence)
-    (found,) = generate_batch(base.model, base.chat, [prompt], features, 6)
+    found = tokens_of(base, prompt, features, 6)
     ids = prompt.ids
     for token in found:
         read = Example("again", ids, (False,) * len(ids), prompt.pictures)
-        assert generate_batch(base.model, base.chat, [read], features, 1) == [[token]]
+        assert tokens_of(base, read, features, 1) == [token]
         ids = (*ids, token)
 
 
@@ -35,8 +40,7 @@ def test_an_answer_that_ends_its_turn_is_told_from_one_that_is_cut(base, sequenc
     prompt = base.chat.encode(sequence)
     (cut,) = generate(base.model, base.chat, [prompt], features, 1, 3)
     assert (cut.finish_reason, cut.output_tokens) == ("length", 3)
-    (first,) = generate_batch(base.model, base.chat, [prompt], features, 1)
-    base.chat.end_id = first[0]  # whatever it says first ends the turn
+    (base.chat.end_id,) = tokens_of(base, prompt, features, 1)  # whatever it says first ends the turn
     (ended,) = generate(base.model, base.chat, [prompt], features, 1, 3)
     assert (ended.finish_reason, ended.output_tokens) == ("stop", 1)
 

@@ -19,7 +19,7 @@ def examples(base, tables):
 
 
 def features_of(base: Base, tables: Tables) -> Features:
-    return Features(base, lambda name: Image.open(tables.pictures / name).convert("RGB"), is_frozen=True)
+    return Features(base, tables.images, is_frozen=True)
 
 
 def curve(base: Base, tables: Tables, examples: list[Example], schedule: Schedule) -> list[Step]:
