@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -40,11 +41,12 @@ from transformers import (
     TrainingArguments,
 )
 
+from cloze.data.images import open_images
 from cloze.model.adapter import add_adapter, target_pattern
 from cloze.model.base import Base, PictureProcessor, pixels
 from cloze.model.batches import collate
 from cloze.model.conversation import CHAT_TEMPLATE, Chat, Example
-from cloze.model.features import Features
+from cloze.model.features import Features, open_store
 from cloze.model.finetune_settings import TRUE_BASE
 from cloze.model.known_bases import known_config
 from cloze.model.loop import MAX_GRAD_NORM, Schedule, lr_at, train
@@ -139,9 +141,14 @@ class Race:
         self._n_steps = n_steps
         random = np.random.default_rng(0)
         names = [str(number) for number in range(n_steps * BATCH + N_PANELS)]
-        noise = {name: random.integers(0, 255, (size.side, size.side, 3), np.uint8) for name in names}
-        self._load: Callable[[str], Image.Image] = lambda name: Image.fromarray(noise[name])
-        self.features = Features(self.base, self._load, is_frozen=True)
+        self._folder = tempfile.TemporaryDirectory()
+        for name in names:
+            noise = random.integers(0, 255, (size.side, size.side, 3), np.uint8)
+            Image.fromarray(noise).save(Path(self._folder.name) / f"{name}.png")
+        names = [f"{name}.png" for name in names]
+        self._images = open_images(self._folder.name, Path(self._folder.name))
+        store = open_store(self.base, Path(self._folder.name) / "features", gigabytes=10)
+        self.features = Features(self.base, self._images, is_frozen=True, store=store)
         self.examples = [
             _example(names[first : first + N_PANELS], size, chat, random) for first in range(n_steps * BATCH)
         ]
@@ -173,7 +180,7 @@ class Race:
     def inputs(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
         """What the stock model takes: pixels, a mask, and labels for all tokens."""
         batch = collate(examples, self.base.chat.pad_id)
-        values = pixels(self.base.chat, [self._load(name or "") for name in batch.pictures])[:, None]
+        values = torch.stack(pixels(self.base.chat, [self._images.load(name or "") for name in batch.pictures]))
         return {
             "input_ids": batch.ids,
             "attention_mask": torch.ones_like(batch.ids),

@@ -53,17 +53,25 @@ def save_adapter(model: Any, folder: Path, base: Base) -> None:
     config.base_model_name_or_path = base.name  # never a path of the machine that trained it
     config.inference_mode = True
     config.save_pretrained(folder)
-    origin = {"base": base.name, "digest": base.digest, "image_layout": base.chat.layout}
+    kept = {"precision": base.precision, "quantise": base.quantise, "image_layout": base.chat.layout}
+    origin = {"base": base.name, "digest": base.digest, **kept}
     (folder / FILES[2]).write_text(json.dumps(origin, indent=2) + "\n")
 
 
-def adapter_base(folder: Path) -> str:
-    """Name of the base that an adapter was trained on.
+def adapter_origin(folder: Path) -> dict[str, str]:
+    """What an adapter was trained on: `base` and its `digest`, and the `precision`, `quantise` and `image_layout`.
 
     Raises:
         DataError: the folder is no adapter of ours.
     """
-    return str(_origin(folder)["base"])
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise DataError(
+                folder, f"no {name}; an adapter folder was expected", "`mlflow run . -e finetune` makes one"
+            )
+    origin: dict[str, str] = json.loads((folder / FILES[2]).read_text())
+    # The first adapters knew no other way and did not say so.
+    return {"precision": "fp32", "quantise": "none", "image_layout": "multi"} | origin
 
 
 def adapter_layout(folder: Path, asked: str = "") -> str:
@@ -75,7 +83,7 @@ def adapter_layout(folder: Path, asked: str = "") -> str:
     Raises:
         DataError: the folder is no adapter of ours, or it was trained with another layout than is asked for.
     """
-    layout = _origin(folder)["image_layout"]
+    layout = adapter_origin(folder)["image_layout"]
     if asked not in ("", layout):
         raise DataError(
             folder,
@@ -104,7 +112,7 @@ def load_adapter(base: Base, folder: Path) -> Any:
         DataError: the folder is no adapter of ours, or it was trained on another base or with another layout.
     """
     adapter_layout(folder, base.chat.layout)
-    origin = _origin(folder)
+    origin = adapter_origin(folder)
     if origin["digest"] != base.digest:
         raise DataError(
             folder,
@@ -114,13 +122,3 @@ def load_adapter(base: Base, folder: Path) -> Any:
     adapted = PeftModel.from_pretrained(base.model, str(folder))
     model = adapted.merge_and_unload() if str(base.model.dtype) == "torch.float32" else adapted.get_base_model()
     return model.eval().requires_grad_(False)
-
-
-def _origin(folder: Path) -> dict[str, str]:
-    for name in FILES:
-        if not (folder / name).is_file():
-            raise DataError(
-                folder, f"no {name}; an adapter folder was expected", "`mlflow run . -e finetune` makes one"
-            )
-    origin: dict[str, str] = json.loads((folder / FILES[2]).read_text())
-    return {"image_layout": "multi"} | origin  # the first adapters knew no other and did not say so

@@ -12,6 +12,7 @@ import torch
 from transformers import (
     AutoConfig,
     AutoTokenizer,
+    BitsAndBytesConfig,
     LlavaOnevisionForConditionalGeneration,
     LlavaOnevisionImageProcessorPil,
     LlavaOnevisionProcessor,
@@ -20,6 +21,7 @@ from transformers import (
 from cloze.digests import folder_digest
 from cloze.errors import DataError, MissingInputError
 from cloze.model.conversation import CHAT_TEMPLATE, Chat, SizeOf
+from cloze.model.optimizers import require_4bit
 
 DATA_FILES = ("../sample/weights/base",)  # steps that load a base run again where the miniature changed
 
@@ -35,12 +37,15 @@ class Base:
     Attributes:
         name: as the user named it.
         digest: of the folder's files, or the hub's revision; two bases with one digest are the same.
+        precision, quantise: how its numbers are kept.
     """
 
     name: str
     digest: str
     model: Any
     chat: Chat
+    precision: str = "fp32"
+    quantise: str = "none"
 
 
 class PictureProcessor(LlavaOnevisionProcessor):
@@ -92,7 +97,14 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def load_base(name: str, precision: str = "fp32", layout: str = "multi", size_of: SizeOf | None = None) -> Base:
+def load_base(
+    name: str,
+    precision: str = "fp32",
+    layout: str = "multi",
+    size_of: SizeOf | None = None,
+    *,
+    quantise: str = "none",
+) -> Base:
     """Load a base, frozen and in evaluation mode, on this machine's device.
 
     Args:
@@ -100,18 +112,21 @@ def load_base(name: str, precision: str = "fp32", layout: str = "multi", size_of
         precision: `fp32` or `bf16`, of weights and arithmetic.
         layout: `multi` or `anyres`, how pictures become tiles.
         size_of: height and width of the picture of a name; `anyres` needs it.
+        quantise: `nf4` keeps the language model's layers in 4 bits.
 
     Raises:
+        SettingsError: this machine cannot do 4 bits.
         MissingInputError: neither a folder nor something that the hub, or its local cache, gives.
         DataError: the folder lacks the model or the processor, or holds another kind of model.
     """
     place = SAMPLE_FOLDER if name == SAMPLE else Path(name)
     if place.is_dir():
         _check_folder(place)
-        return Base(name, folder_digest(place), *_load(place, precision, layout, size_of))
+        digest, model = folder_digest(place), _load(place, precision, quantise)
+        return Base(name, digest, model, Chat(PictureProcessor.load(place), layout, size_of), precision, quantise)
     try:
-        revision = AutoConfig.from_pretrained(name)._commit_hash
-        return Base(name, f"revision {revision}", *_load(name, precision, layout, size_of))
+        digest, model = f"revision {AutoConfig.from_pretrained(name)._commit_hash}", _load(name, precision, quantise)
+        return Base(name, digest, model, Chat(PictureProcessor.load(name), layout, size_of), precision, quantise)
     except OSError as error:
         raise MissingInputError(
             f"base {name}: no such folder, and the hub does not give it ({str(error).splitlines()[0]}); "
@@ -145,9 +160,23 @@ def _check_folder(folder: Path) -> None:
         raise DataError(folder, "the base has no weights (*.safetensors)", remedy)
 
 
-def _load(place: str | Path, precision: str, layout: str, size_of: SizeOf | None) -> tuple[Any, Chat]:
+def _load(place: str | Path, precision: str, quantise: str) -> Any:
     model: Any = LlavaOnevisionForConditionalGeneration.from_pretrained(
-        place, dtype=DTYPES[precision], use_safetensors=True
+        place,
+        dtype=DTYPES[precision],
+        use_safetensors=True,
+        quantization_config=_in_4bits(precision) if quantise == "nf4" else None,
     )
-    chat = Chat(PictureProcessor.load(place), layout, size_of)
-    return model.to(device()).eval().requires_grad_(False), chat
+    return model.to(device()).eval().requires_grad_(False)
+
+
+def _in_4bits(precision: str) -> BitsAndBytesConfig:
+    """Only the language model's layers; a part that is left out must be named in full."""
+    require_4bit(device())
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=DTYPES[precision],
+        llm_int8_skip_modules=["model.vision_tower", "model.multi_modal_projector", "lm_head"],
+    )

@@ -54,7 +54,9 @@ class Checkpoints:
         partial = self.folder / ".partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        save_file({name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}, partial / _TENSORS)
+        # Copies: parts of an optimizer's state may be one tensor, which safetensors refuses to write twice.
+        own = {name: tensor.detach().to("cpu", copy=True) for name, tensor in checkpoint.tensors.items()}
+        save_file(own, partial / _TENSORS)
         notes = {"sha256": file_digest(partial / _TENSORS), "step": checkpoint.step, "notes": checkpoint.notes}
         (partial / _NOTES).write_text(json.dumps(notes), encoding="utf-8")
         for path in (partial / _TENSORS, partial / _NOTES, partial):

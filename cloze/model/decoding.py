@@ -128,7 +128,7 @@ def _choose(rows: list[dict[str, Any]], settings: PredictSettings) -> list[dict[
 
 def _load(settings: PredictSettings, images: "ImageFolder") -> "tuple[Base, Any]":
     """The base, and the model to use: the base's own or the adapted one."""
-    from cloze.model.adapter import adapter_base, adapter_layout, load_adapter
+    from cloze.model.adapter import adapter_layout, adapter_origin, load_adapter
     from cloze.model.base import SAMPLE, load_base
 
     if not settings.adapter:
@@ -136,15 +136,17 @@ def _load(settings: PredictSettings, images: "ImageFolder") -> "tuple[Base, Any]
         return base, base.model
     folder = Path(settings.adapter)
     layout = adapter_layout(folder, settings.image_layout)
-    base = load_base(settings.base or adapter_base(folder), settings.precision, layout, images.size)
+    base = load_base(settings.base or adapter_origin(folder)["base"], settings.precision, layout, images.size)
     return base, load_adapter(base, folder)
 
 
 def _write_fingerprint(path: Path, settings: PredictSettings, base: "Base", rows: list[dict[str, Any]]) -> None:
     """What decides the predictions: two runs with one fingerprint predict the same."""
     from cloze.digests import folder_digest
+    from cloze.model.adapter import adapter_origin
     from cloze.model.conversation import conversation_digest
 
+    origin = adapter_origin(Path(settings.adapter)) if settings.adapter else None
     fingerprint = {
         "base": base.name,
         "base_digest": base.digest,
@@ -152,6 +154,7 @@ def _write_fingerprint(path: Path, settings: PredictSettings, base: "Base", rows
         "prompt_digest": conversation_digest(base.chat.layout),
         "decoding": {"strategy": "greedy", "max_new_tokens": settings.max_new_tokens},
         "precision": settings.precision,
+        "trained_in": {name: origin[name] for name in ("precision", "quantise")} if origin else None,
         "image_layout": base.chat.layout,
         "blind": settings.blind,
         "sequences_digest": hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest(),

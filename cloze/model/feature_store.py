@@ -108,7 +108,7 @@ class FeatureStore:
             shard, first, n_bytes, crc, *shape, height, width = row
             mapped = self._mapped(shard, first + n_bytes)
         content = np.array(mapped[first : first + n_bytes])
-        if zlib.crc32(content) != crc:
+        if zlib.crc32(content.data) != crc:
             logger.warning("features of picture %s are damaged in %s; they are computed again", key, self.folder)
             with self._lock:
                 self._index.execute("delete from pictures where key = ? and crc = ?", (key, crc))
@@ -148,7 +148,7 @@ class FeatureStore:
         with path.open("r+b") as stream:
             stream.seek(first)
             stream.write(content.data)
-        row = (key, shard, first, content.nbytes, zlib.crc32(content), *picture.tiles.shape, *picture.size)
+        row = (key, shard, first, content.nbytes, zlib.crc32(content.data), *picture.tiles.shape, *picture.size)
         self._index.execute("insert into pictures values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def _free_place(self, n_bytes: int) -> tuple[int, int]:

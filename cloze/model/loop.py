@@ -11,6 +11,7 @@ import math
 import random
 import time
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,8 @@ from torch.nn import functional
 
 from cloze.model.batches import Batch, collate, epoch_order
 from cloze.model.conversation import Example
-from cloze.model.features import Features, as_pictures
+from cloze.model.features import Features, Prepared, as_pictures
+from cloze.model.prefetch import ahead
 from cloze.model.processes import ALONE, Processes
 
 logger = logging.getLogger(__name__)
@@ -88,16 +90,16 @@ def train(
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     n_steps = schedule.steps(len(examples))
-    for number, batches in _batches(examples, schedule, pad_id, done, n_steps):
-        started = time.perf_counter()
+    started = time.perf_counter()
+    for number, batches, pictures in _ready(examples, features, schedule, pad_id, done, processes):
         _seed(schedule.seed, number, processes.rank)
         lr = lr_at(number, n_steps, schedule.lr, schedule.warmup)
         for group in optimizer.param_groups:
             group["lr"] = lr
         n_supervised = sum(int(batch.supervised.sum()) for batch in batches)
         own = 0.0
-        for batch in processes.share(batches):
-            loss = answer_loss(model, batch, features) / n_supervised
+        for batch, prepared in zip(processes.share(batches), pictures, strict=True):
+            loss = answer_loss(model, batch, features.finish(prepared)) / n_supervised
             loss.backward()
             own += loss.item()
         processes.sum_gradients(parameters)
@@ -107,20 +109,37 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         n_tokens = sum(batch.n_tokens for batch in batches)
         yield Step(number + 1, n_steps, total, lr, grad_norm, n_tokens, time.perf_counter() - started)
+        started = time.perf_counter()
 
 
-def _batches(
-    examples: Sequence[Example], schedule: Schedule, pad_id: int, done: int, n_steps: int
-) -> Iterator[tuple[int, list[Batch]]]:
-    """Steps that are left, counted from 0, and the batches of each."""
+def _ready(
+    examples: Sequence[Example],
+    features: Features,
+    schedule: Schedule,
+    pad_id: int,
+    done: int,
+    processes: Processes,
+) -> Iterator[tuple[int, list[Batch], list[Prepared]]]:
+    """Steps that are left, counted from 0, with their batches, and this process's pictures read ahead in threads."""
+
+    def prepare(step: tuple[int, list[list[Example]]]) -> tuple[int, list[Batch], list[Prepared]]:
+        batches = [collate(some, pad_id) for some in step[1]]
+        return step[0], batches, [features.prepare(batch.pictures) for batch in processes.share(batches)]
+
+    with closing(ahead(_groups(examples, schedule, done), prepare)) as ready:
+        yield from ready
+
+
+def _groups(examples: Sequence[Example], schedule: Schedule, done: int) -> Iterator[tuple[int, list[list[Example]]]]:
+    """Steps that are left and the examples of each of their batches."""
     lengths, per_epoch = [len(example.ids) for example in examples], schedule.steps_per_epoch(len(examples))
     order: list[list[int]] = []
-    for number in range(done, n_steps):
+    for number in range(done, schedule.steps(len(examples))):
         epoch, place = divmod(number, per_epoch)
         if place == 0 or not order:
             order = epoch_order(lengths, schedule.batch, schedule.seed, epoch)
         some = order[place * schedule.accumulate : (place + 1) * schedule.accumulate]
-        yield number, [collate([examples[index] for index in batch], pad_id) for batch in some]
+        yield number, [[examples[index] for index in batch] for batch in some]
 
 
 def _seed(seed: int, step: int, rank: int) -> None:
@@ -136,17 +155,17 @@ def lr_at(step: int, n_steps: int, highest: float, warmup: float) -> float:
     return highest * 0.5 * (1 + math.cos(math.pi * (step - n_warmup) / (n_steps - n_warmup)))
 
 
-def answer_loss(model: Any, batch: Batch, features: Features) -> torch.Tensor:
+def answer_loss(model: Any, batch: Batch, pictures: Sequence[torch.Tensor]) -> torch.Tensor:
     """Summed cross-entropy of the supervised tokens; logits are computed for these only.
 
     Args:
         model: a LlavaOnevisionForConditionalGeneration, LoRA layers inside or not.
+        pictures: features of the batch's pictures, (tokens, hidden size) each.
     """
     device = model.device
     ids, supervised = batch.ids.to(device), batch.supervised.to(device)
-    pictures = as_pictures(features(batch.pictures))
     with torch.autocast(device.type, torch.bfloat16, enabled=model.dtype == torch.bfloat16):
-        found = model.model(ids, mm_encoder_outputs=pictures, use_cache=False)
+        found = model.model(ids, mm_encoder_outputs=as_pictures(pictures), use_cache=False)
         is_next = supervised[:, 1:]
         logits = model.lm_head(found.last_hidden_state[:, :-1][is_next])
     return functional.cross_entropy(logits.float(), ids[:, 1:][is_next], reduction="sum")
@@ -162,7 +181,7 @@ def mean_loss(
     total, n_supervised = 0.0, 0
     for start in processes.share(range(0, len(examples), batch)):
         together = collate(examples[start : start + batch], pad_id)
-        total += answer_loss(model, together, features).item()
+        total += answer_loss(model, together, features(together.pictures)).item()
         n_supervised += int(together.supervised.sum())
     model.train(was_training)
     total, n_supervised_all = processes.sum(total, n_supervised)

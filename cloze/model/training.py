@@ -58,7 +58,7 @@ def _finetune(settings: FinetuneSettings, workspace: Workspace, processes: "Proc
     labels = _labels(settings)
     train, val, counts = _choose(table.to_pylist(), labels, settings)
     images = open_images(images_uri(table), workspace.cache)
-    base = load_base(settings.base, settings.precision, settings.image_layout, images.size)
+    base = load_base(settings.base, settings.precision, settings.image_layout, images.size, quantise=settings.quantise)
     examples = [base.chat.encode(row, labels[row["sequence_id"]]) for row in train]
     counts |= _audit(examples, train, labels, base, settings)
     _write_inputs(workspace.out, examples, train, base)

@@ -1,4 +1,5 @@
 import pytest
+from PIL import Image
 from pyarrow import fs
 
 from cloze.data.images import ImageFolder, open_images, open_remote, stays_below
@@ -13,6 +14,11 @@ NO_PICTURES = ["1/._2_3.jpg", "1/notes.txt", ".hidden/1_1.jpg", "._1/1_1.jpg"]
 def folders(tmp_path):
     """The same pictures, seen as a local folder and through a remote file system."""
     write_pictures(tmp_path, [*NAMES, *NO_PICTURES])
+    return seen_twice(tmp_path)
+
+
+def seen_twice(tmp_path):
+    """A folder as a local one and through a remote file system."""
     remote = fs.SubTreeFileSystem(str(tmp_path.parent), fs.LocalFileSystem())
     return ImageFolder(str(tmp_path), str(tmp_path)), ImageFolder("gs://bucket/x", tmp_path.name, remote)
 
@@ -50,6 +56,25 @@ def test_a_file_that_is_too_large_is_not_read_whole(tmp_path):
     folder = ImageFolder(str(tmp_path), str(tmp_path))
     with pytest.raises(DataError, match="the picture is too large"):
         folder.load("1/2_3.jpg")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_the_size_of_a_picture_is_its_height_and_width(tmp_path, suffix):
+    (tmp_path / "1").mkdir()
+    Image.new("L", (24, 16)).save(tmp_path / f"1/2_3{suffix}")
+    for folder in seen_twice(tmp_path):
+        assert folder.size(f"1/2_3{suffix}") == (16, 24)
+
+
+def test_what_has_no_size_is_an_error_that_names_it(tmp_path):
+    write_pictures(tmp_path, ["1/2_3.jpg"], b"not a picture at all")
+    for folder in seen_twice(tmp_path):
+        with pytest.raises(DataError, match=r"1/2_3.jpg: the picture is not a picture"):
+            folder.size("1/2_3.jpg")
+        with pytest.raises(DataError, match=r"9/9_9.jpg: no such picture"):
+            folder.size("9/9_9.jpg")
+        with pytest.raises(DataError, match="leaves its root"):
+            folder.size("../secret.jpg")
 
 
 def test_a_missing_picture_is_an_error_that_names_it(tmp_path):

@@ -8,8 +8,8 @@ from peft import LoraConfig
 from cloze.errors import DataError, SettingsError
 from cloze.model.adapter import (
     FILES,
-    adapter_base,
     adapter_layout,
+    adapter_origin,
     adapts_vision,
     add_adapter,
     load_adapter,
@@ -73,9 +73,10 @@ def test_in_16_bits_an_adapter_stays_beside_the_weights(base, base_folder, tmp_p
 def test_an_adapter_holds_three_small_files_and_says_its_base(base, tmp_path):
     save_adapter(adapted(base), tmp_path / "adapter", base)
     assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == sorted(FILES)
-    origin = {"base": base.name, "digest": base.digest, "image_layout": "multi"}
+    kept = {"precision": "fp32", "quantise": "none", "image_layout": "multi"}
+    origin = {"base": base.name, "digest": base.digest, **kept}
     assert json.loads((tmp_path / "adapter" / "base.json").read_text()) == origin
-    assert adapter_base(tmp_path / "adapter") == base.name
+    assert adapter_origin(tmp_path / "adapter")["base"] == base.name
 
 
 def test_an_adapter_of_another_base_is_refused_by_both_names(base, other_base_folder, tmp_path):

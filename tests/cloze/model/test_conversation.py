@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -6,12 +7,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from transformers import LlavaOnevisionImageProcessorPil
 
 from cloze.errors import DataError
 from cloze.labels.prompts import NO_TEXT, model_prompt
-from cloze.model.base import Base, pixels
-from cloze.model.conversation import Chat, conversation_digest, shown_panels, to_messages
-from cloze.model.miniature import N_PATCHES
+from cloze.model.base import Base, PictureProcessor, pixels
+from cloze.model.conversation import CHAT_TEMPLATE, Chat, conversation_digest, shown_panels, to_messages
+from cloze.model.miniature import N_PATCHES, PICTURE_SIZE
 
 ANSWER = "Pip runs home at night."
 fixture_is_never_changed = settings(
@@ -74,6 +76,66 @@ def test_ids_and_pixels_are_the_ones_of_the_real_processor(base, sequence, table
     )
     assert stock["input_ids"][0].tolist() == list(base.chat.encode(sequence).ids)
     assert torch.equal(stock["pixel_values"], torch.stack(pixels(base.chat, pictures)))
+
+
+def stock_processor(base: Base, side: int) -> PictureProcessor:
+    """The processor of the true base (384 px, 729 tokens a tile), or of the tiny one; our words, its arithmetic."""
+    if side == PICTURE_SIZE:
+        return base.chat.processor
+    pictures = LlavaOnevisionImageProcessorPil()
+    return PictureProcessor(pictures, base.chat.tokenizer, 729, "full", CHAT_TEMPLATE)
+
+
+# Shapes of pages, captions, strips and panels; the first is cut into the most tiles, the second hardly at all.
+@pytest.mark.parametrize("size", [(2300, 2300), (40, 30), (90, 1500), (620, 500), (420, 911), (1033, 340)])
+@pytest.mark.parametrize("side", [PICTURE_SIZE, 384])
+def test_a_picture_cut_by_its_size_takes_the_tokens_that_the_stock_processor_writes(base, side, size):
+    processor = stock_processor(base, side)
+    chat = Chat(processor, "anyres", {"a.png": size}.__getitem__)
+    picture = Image.new("RGB", size[::-1], (120, 30, 200))
+    stock = processor(text="<image>", images=[picture], return_tensors="pt")
+    assert stock["input_ids"][0].tolist() == [chat.image_id] * chat.n_tokens("a.png")
+    if side == 384 and size == (620, 500):
+        assert 2700 < chat.n_tokens("a.png") < 7300
+
+
+def test_ids_of_pictures_cut_by_their_sizes_are_those_of_the_stock_processor_for_a_flat_list(base, sequence, tables):
+    chat = Chat(base.chat.processor, "anyres", tables.images.size)
+    pictures = [tables.images.load(panel["image"]) for panel in sequence["context"]]
+    words = chat.tokenizer.apply_chat_template(
+        to_messages(model_prompt([panel["text"] for panel in sequence["context"]]), None),
+        chat_template=CHAT_TEMPLATE,
+        add_generation_prompt=True,
+        tokenize=False,
+    )
+    stock = chat.processor(text=words, images=pictures, return_tensors="pt")
+    assert stock["input_ids"][0].tolist() == list(chat.encode(sequence).ids)
+
+
+def test_sizes_are_asked_for_once_and_only_where_they_matter(base, sequence):
+    asked: list[str] = []
+
+    def size_of(name: str) -> tuple[int, int]:
+        asked.append(name)
+        return 100, 60
+
+    Chat(base.chat.processor, "multi", size_of).encode(sequence)
+    assert not asked
+    chat = Chat(base.chat.processor, "anyres", size_of)
+    assert chat.encode(sequence, ANSWER).ids[:99] == chat.encode(sequence).ids[:99]
+    assert asked == [panel["image"] for panel in sequence["context"]]
+    with pytest.raises(ValueError, match="anyres has to know the sizes"):
+        Chat(base.chat.processor, "anyres")
+
+
+def test_pictures_of_several_sizes_are_shown_with_their_own_counts(base, sequence):
+    names = [panel["image"] for panel in sequence["context"]]
+    sizes = {name: (60 + 30 * index, 60) for index, name in enumerate(names)}
+    chat = Chat(base.chat.processor, "anyres", sizes.__getitem__)
+    shown = chat.show(chat.encode(sequence, ANSWER))
+    counts = [int(count) for count in re.findall(r"<image × (\d+)>", shown)]
+    assert counts == [chat.n_tokens(name) for name in names]
+    assert len(set(counts)) > 2
 
 
 def test_blind_pictures_are_blank_and_leave_the_prompt_as_it_is(base, sequence):

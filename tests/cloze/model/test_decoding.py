@@ -10,7 +10,7 @@ from cloze.model.decoding import PredictSettings, predict
 from cloze.model.finetune_settings import FinetuneSettings
 from cloze.model.training import finetune
 from cloze.tables import read_table, table, write_table
-from tests.cloze.model.conftest import make_workspace
+from tests.cloze.model.conftest import Tables, make_workspace
 
 
 @pytest.fixture
@@ -67,6 +67,41 @@ def test_an_adapter_of_another_base_is_refused(settings, adapter, other_base_fol
         predictions(replace(settings, base=str(other_base_folder), adapter=adapter), tmp_path / "out")
 
 
+def trained(settings: PredictSettings, tables: Tables, out: Path, **changes: Any) -> str:
+    """An adapter for the settings' base."""
+    workspace = make_workspace(out)
+    finetune(
+        FinetuneSettings(
+            sequences=tables.sequences, labels=tables.labels["pred"], base=settings.base, epochs=2, batch=4, **changes
+        ),
+        workspace,
+    )
+    return str(workspace.out / "adapter")
+
+
+def test_an_adapter_is_shown_pictures_as_in_its_training(settings, tables, tmp_path):
+    adapter = trained(settings, tables, tmp_path / "adapter", image_layout="anyres")
+    multi = predictions(settings, tmp_path / "multi")
+    tiled = predictions(replace(settings, image_layout="anyres"), tmp_path / "tiled")
+    adapted = predictions(replace(settings, base="", adapter=adapter), tmp_path / "adapted")
+    assert [row["prompt_tokens"] for row in adapted] == [row["prompt_tokens"] for row in tiled]
+    assert all(more["prompt_tokens"] > less["prompt_tokens"] for more, less in zip(tiled, multi, strict=True))
+    with pytest.raises(DataError, match="adapter: trained with image_layout anyres, not multi"):
+        predictions(replace(settings, adapter=adapter, image_layout="multi"), tmp_path / "refused")
+
+
+def test_kept_features_change_no_prediction(settings, tables, tmp_path):
+    """Nor are those of a base taken for those of an adapter that changed its vision tower."""
+    adapter = trained(settings, tables, tmp_path / "adapter", vision_lora=True, lr=3e-2)
+    for number, some in enumerate((settings, replace(settings, base="", adapter=adapter))):
+        shared = predictions(some, tmp_path / f"stores-{number}")
+        again = predictions(some, tmp_path / f"reads-{number}")
+        plain = predictions(replace(some, features_gb=0), tmp_path / f"computes-{number}")
+        texts = [[row["prediction"] for row in rows] for rows in (shared, again, plain)]
+        assert texts[0] == texts[1] == texts[2]
+    assert len(list((tmp_path / "cache" / "features").glob("*/000000.bin"))) == 2
+
+
 def test_a_part_of_the_split_is_the_same_part_in_every_run(settings, tmp_path):
     all_rows = predictions(settings, tmp_path / "all")
     some = predictions(replace(settings, examples=3, blind="text"), tmp_path / "some")
@@ -77,7 +112,8 @@ def test_a_part_of_the_split_is_the_same_part_in_every_run(settings, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"blind": "images"}, {"max_new_tokens": 9}, {"split": "val"}, {"precision": "bf16"}]
+    "change",
+    [{"blind": "images"}, {"max_new_tokens": 9}, {"split": "val"}, {"precision": "bf16"}, {"image_layout": "anyres"}],
 )
 def test_the_fingerprint_changes_with_what_decides_predictions(settings, tmp_path, change):
     plain = fingerprint(settings, tmp_path / "plain")
@@ -116,7 +152,13 @@ def test_an_empty_split_is_an_error(settings, tables, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
-    [("split", "dev", "one of train, val, test, all"), ("blind", "all", "one of none"), ("batch", 0, "1 or more")],
+    [
+        ("split", "dev", "one of train, val, test, all"),
+        ("blind", "all", "one of none"),
+        ("batch", 0, "1 or more"),
+        ("image_layout", "flat", "one of multi, anyres"),
+        ("features_gb", -1.0, "0 or more"),
+    ],
 )
 def test_settings_out_of_range_are_refused_by_name(name, value, expected):
     with pytest.raises(SettingsError, match=f"{name} is .*; it must be {expected}"):

@@ -41,7 +41,7 @@ def test_the_shortcuts_give_the_loss_of_the_stock_model(base, tables, examples):
     labels = batch.ids.masked_fill(~batch.supervised, -100)
     with torch.no_grad():
         expected = base.model(batch.ids, attention_mask=mask, labels=labels, **stock).loss
-        found = answer_loss(base.model, batch, features_of(base, tables)) / batch.supervised.sum()
+        found = answer_loss(base.model, batch, features_of(base, tables)(batch.pictures)) / batch.supervised.sum()
     torch.testing.assert_close(found, expected)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from cloze.errors import DataError
 from cloze.model.batches import collate
+from cloze.model.conversation import Chat
 from cloze.model.masking import audit_batch, audit_examples, audit_labels
 
 ANSWER = "Nell waves."
@@ -71,6 +72,18 @@ def test_a_missing_picture_is_found(base, sequence, example):
     n_places = 5 * base.chat.tokens_per_picture
     with pytest.raises(DataError, match=f"sequence 1/1_5: {n_places} picture tokens for 4 pictures"):
         audit_examples([faulty], [sequence], [ANSWER], base.chat)
+
+
+def test_a_picture_of_another_size_than_its_tokens_is_found(base, sequence):
+    names = [panel["image"] for panel in sequence["context"]]
+    sizes = dict.fromkeys(names, (60, 60)) | {"larger.jpg": (120, 120)}
+    chat = Chat(base.chat.processor, "anyres", sizes.__getitem__)
+    example = chat.encode(sequence, ANSWER)
+    assert audit_examples([example], [sequence], [ANSWER], chat).n_supervised == len(chat.answer_ids(ANSWER))
+    faulty = replace(example, pictures=(*example.pictures[:4], "larger.jpg"))
+    n_features = 4 * chat.n_tokens(names[0]) + chat.n_tokens("larger.jpg")
+    with pytest.raises(DataError, match=f"picture tokens for 5 pictures, which have {n_features} features"):
+        audit_examples([faulty], [sequence], [ANSWER], chat)
 
 
 def test_a_collator_that_drops_examples_is_found(base, pair):
