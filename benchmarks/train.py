@@ -13,7 +13,6 @@ the Trainer does. Peak memory is measured apart, each contestant in its own proc
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -46,9 +45,9 @@ from cloze.model.adapter import add_adapter, target_pattern
 from cloze.model.base import Base, PictureProcessor, pixels
 from cloze.model.batches import collate
 from cloze.model.conversation import CHAT_TEMPLATE, Chat, Example
+from cloze.model.curve import peak_bytes
 from cloze.model.features import Features, open_store
-from cloze.model.finetune_settings import TRUE_BASE
-from cloze.model.known_bases import known_config
+from cloze.model.known_bases import true_config
 from cloze.model.loop import MAX_GRAD_NORM, Schedule, lr_at, train
 from cloze.model.miniature import make_processor
 from cloze.model.optimizers import make_optimizer
@@ -102,15 +101,14 @@ def small_config(image_id: int, video_id: int) -> LlavaOnevisionConfig:
     )
 
 
-def true_config(image_id: int, video_id: int) -> LlavaOnevisionConfig:
+def large_config(image_id: int, video_id: int) -> LlavaOnevisionConfig:
     """The true base's, with this processor's tokens for pictures."""
-    config = known_config(TRUE_BASE)
-    assert config is not None
+    config = true_config()
     config.image_token_index, config.video_token_index = image_id, video_id
     return config
 
 
-SIZES = {"27m": Size(small_config, 168, 117, 21), "7b": Size(true_config, 384, 520, 150)}
+SIZES = {"27m": Size(small_config, 168, 117, 21), "7b": Size(large_config, 384, 520, 150)}
 
 
 class Race:
@@ -328,7 +326,7 @@ def print_memory(arguments: argparse.Namespace) -> None:
     dtype, kind = contestants(arguments.device)[arguments.memory_of]
     getattr(Race(SIZES[arguments.size], arguments.device, dtype, arguments.steps), kind)()
     cuda = arguments.device == "cuda"
-    print(torch.cuda.max_memory_allocated() / 1e9 if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+    print(torch.cuda.max_memory_allocated() / 1e9 if cuda else peak_bytes() / 1e9)
 
 
 def compare_losses(curves: Mapping[str, list[float]]) -> None:

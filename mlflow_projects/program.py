@@ -90,10 +90,15 @@ class Program:
         return click.Command(
             name=self.name,
             help=self.help,
-            params=[_option(self.settings, f.name) for f in fields(self.settings)],
+            params=options(self.settings),
             callback=lambda **given: run_program(self, {k: v for k, v in given.items() if v is not None}),
             context_settings={"help_option_names": ["-h", "--help"]},
         )
+
+
+def options(settings: type[Settings]) -> list[click.Parameter]:
+    """One option for each setting; `parse` checks their words."""
+    return [_option(settings, f.name) for f in fields(settings)]
 
 
 def program(

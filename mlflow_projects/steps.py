@@ -138,6 +138,20 @@ class Steps:
             settings = dataclasses.replace(settings, paradigm=tags.get("cloze.paradigm", "auto"))
         return Resolved(step, settings, found, _merged_lineage(found, inputs(type(settings))), tags)
 
+    def look_up(self, settings: Settings) -> Settings:
+        """The settings as a stage wants them, with inputs that are named or in the lineage of those; makes nothing.
+
+        Raises:
+            MissingInputError: an input that was named cannot be used.
+        """
+        found: dict[str, Input] = {}
+        for name, source in inputs(type(settings)).items():
+            given = self._find(getattr(settings, name), source) if _is_named(settings, name) else None
+            given = given or self._inherit(name, source, settings, found)
+            if given is not None:
+                found[name] = given
+        return Resolved("", settings, found).local_settings
+
     def ensure(self, step: str, given: Mapping[str, str], name: str = "") -> "Run":
         """The finished run of a step with these settings: an earlier one, or a child made now."""
         program = find_program(step)

@@ -7,7 +7,7 @@ what base it belongs to and how that one was shown pictures.
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors import safe_open
@@ -15,6 +15,9 @@ from safetensors.torch import save_file
 
 from cloze.errors import DataError, SettingsError
 from cloze.model.base import Base
+
+if TYPE_CHECKING:
+    from cloze.model.finetune_settings import FinetuneSettings
 
 FILES = ("adapter_model.safetensors", "adapter_config.json", "base.json")
 
@@ -29,6 +32,16 @@ def target_pattern(targets: Sequence[str], *, vision: bool) -> str:
     return f"{where}({'|'.join(targets)})"
 
 
+def lora_config(settings: "FinetuneSettings") -> LoraConfig:
+    """PEFT's description of the LoRA weights that the settings ask for."""
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=target_pattern(settings.target_names, vision=settings.vision_lora),
+    )
+
+
 def add_adapter(base: Base, config: LoraConfig) -> Any:
     """Put fresh LoRA layers into the base; only they require a gradient.
 
@@ -38,8 +51,13 @@ def add_adapter(base: Base, config: LoraConfig) -> Any:
     Raises:
         SettingsError: no layer matches.
     """
+    return inject(base.model, config)
+
+
+def inject(model: Any, config: LoraConfig) -> Any:
+    """As `add_adapter`, for a model without a base: one without memory, say."""
     try:
-        return get_peft_model(base.model, config)
+        return get_peft_model(model, config)
     except ValueError as error:
         raise SettingsError("targets", str(config.target_modules), f"names of linear layers ({error})") from error
 

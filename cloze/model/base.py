@@ -134,6 +134,25 @@ def load_base(
         ) from error
 
 
+def load_chat(name: str, layout: str = "multi", size_of: SizeOf | None = None) -> Chat:
+    """The part of a base that makes tokens, without its weights; the arguments are those of `load_base`.
+
+    Raises:
+        MissingInputError: neither a folder nor something that the hub, or its local cache, gives.
+        DataError: the folder lacks the model or the processor, or holds another kind of model.
+    """
+    place = SAMPLE_FOLDER if name == SAMPLE else Path(name)
+    if place.is_dir():
+        _check_folder(place)
+        return Chat(PictureProcessor.load(place), layout, size_of)
+    try:
+        return Chat(PictureProcessor.load(name), layout, size_of)
+    except OSError as error:
+        raise MissingInputError(
+            f"base {name}: no such folder, and the hub does not give its processor ({str(error).splitlines()[0]})"
+        ) from error
+
+
 def pixels(chat: Chat, pictures: list[Any]) -> list[torch.Tensor]:
     """Pictures as the vision tower takes them: (tiles, 3, height, width) of each."""
     process = chat.processor.image_processor

@@ -1,79 +1,113 @@
-"""Parameters of a base, and of LoRA weights in it, by component; counted without any weight, on the meta device."""
+"""Who is trained: parameters by component, and which layers the names of `targets` reach.
 
-from collections import Counter
+The vision tower has layers of the same names as the language model (`q_proj`, `k_proj`, `v_proj`), so a bare suffix
+adapts it without being asked to. Here that is counted before anything is loaded.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from peft import LoraConfig, get_peft_model
-from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration
+from peft import LoraConfig
+from torch import nn
 
-from cloze.errors import SettingsError
-from cloze.model.adapter import target_pattern
+from cloze.model.adapter import inject
+from cloze.model.known_bases import meta_model
 
 COMPONENTS = ("language", "projector", "vision")
-_NAMES = {"vision_tower": "vision", "multi_modal_projector": "projector", "image_newline": "projector"}
 
 
 @dataclass(frozen=True)
 class Census:
-    """Parameters by component; the language model's head belongs to it.
+    """Parameters by component: the language model with its embeddings, the projector, the vision tower."""
+
+    language: int = 0
+    projector: int = 0
+    vision: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.language + self.projector + self.vision
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What LoRA weights would be put where.
 
     Attributes:
-        base: frozen.
-        lora: trainable.
+        base: all parameters of the base.
+        trainable: LoRA weights.
+        adapted: LoRA weights in each component, by last name of the layers that get them.
+        present: linear layers of the base in each component, by their last names.
     """
 
-    base: dict[str, int]
-    lora: dict[str, int]
+    base: Census
+    trainable: Census
+    adapted: Mapping[str, Mapping[str, int]]
+    present: Mapping[str, Mapping[str, int]]
+
+    def faults(self, targets: Sequence[str], *, vision: bool) -> list[str]:
+        """What is wrong with it, in words; none where it is as `vision` (adapt the vision tower, too) wants it."""
+        found = []
+        reached = [name for name, layers in self.adapted.items() if layers.get("vision")]
+        if reached and not vision:
+            found.append(
+                f"{', '.join(reached)} also match the vision tower: {self.trainable.vision:,} weights of "
+                f"{self.trainable.total:,} would adapt it though vision_lora is no"
+            )
+        if idle := [name for name in targets if name not in self.adapted]:
+            where = "layer" if vision else "layer of the language model"
+            found.append(f"{', '.join(idle)}: no {where} has this name")
+        return found
+
+    def namesakes(self) -> list[str]:
+        """Adapted names that layers of the vision tower have, too, though these are left alone."""
+        return [
+            name
+            for name, layers in self.adapted.items()
+            if self.present[name].get("vision") and not layers.get("vision")
+        ]
 
 
-def count_parameters(model: Any) -> Census:
-    """Parameters of a model with LoRA layers inside."""
-    base: Counter[str] = Counter()
-    lora: Counter[str] = Counter()
+def count_parameters(model: nn.Module, *, is_trainable: bool) -> Census:
+    """Parameters of a model by component: those that require a gradient, or all."""
+    parts = dict.fromkeys(COMPONENTS, 0)
     for name, parameter in model.named_parameters():
-        (lora if parameter.requires_grad else base)[component_of(name)] += parameter.numel()
-    return Census(*({part: counts[part] for part in COMPONENTS} for counts in (base, lora)))
+        if parameter.requires_grad or not is_trainable:
+            parts[component(name)] += parameter.numel()
+    return Census(**parts)
 
 
-def component_of(name: str) -> str:
-    """The component that a parameter belongs to, by its name."""
-    return next((part for word, part in _NAMES.items() if word in name), "language")
-
-
-def lora_model(config: LlavaOnevisionConfig, targets: list[str], rank: int, *, vision: bool) -> Any:
-    """A model with LoRA layers on the meta device: all shapes, no weights.
+def plan(config: Any, lora: LoraConfig) -> Plan:
+    """Put LoRA layers into a model of this shape that has no memory, and count.
 
     Raises:
-        SettingsError: no layer has one of these names, or only the vision tower has.
+        SettingsError: no layer matches.
     """
-    with torch.device("meta"):
-        model = LlavaOnevisionForConditionalGeneration(config)
-        model.requires_grad_(False)
-        _require_known(model, targets)
-        return get_peft_model(model, LoraConfig(r=rank, target_modules=target_pattern(targets, vision=vision)))
-
-
-def lora_census(config: LlavaOnevisionConfig, targets: list[str], rank: int, *, vision: bool) -> Census:
-    """Parameters of a base of this configuration and of LoRA weights of this rank in it."""
-    return count_parameters(lora_model(config, targets, rank, vision=vision))
-
-
-def shared_names(model: Any, targets: list[str]) -> dict[str, int]:
-    """How many of the vision tower's layers each name would match, if only the ends of names counted."""
-    layers = [name for name, _ in model.named_modules() if component_of(name) == "vision"]
-    counts = {target: sum(name.endswith(f".{target}") for name in layers) for target in targets}
-    return {target: n for target, n in counts.items() if n}
-
-
-def _require_known(model: Any, targets: list[str]) -> None:
-    names = [
-        name
+    model = meta_model(config)
+    base = count_parameters(model, is_trainable=False)
+    present = _by_name((name, 1) for name, layer in model.named_modules() if isinstance(layer, nn.Linear))
+    inject(model, lora)
+    adapted = _by_name(
+        (name, sum(p.numel() for p in layer.parameters() if p.requires_grad))
         for name, layer in model.named_modules()
-        if isinstance(layer, torch.nn.Linear) and component_of(name) == "language"
-    ]
-    unknown = [target for target in targets if not any(name.endswith(f".{target}") for name in names)]
-    if unknown:
-        known = sorted({name.rpartition(".")[2] for name in names})
-        raise SettingsError("targets", ",".join(unknown), f"names of layers of the language model: {', '.join(known)}")
+        if hasattr(layer, "lora_A")
+    )
+    return Plan(base, count_parameters(model, is_trainable=True), adapted, present)
+
+
+def component(name: str) -> str:
+    """The component that a parameter or layer belongs to, by its full name."""
+    if "vision_tower." in name:
+        return "vision"
+    return "projector" if "multi_modal_projector." in name else "language"
+
+
+def _by_name(counts: Iterable[tuple[str, int]]) -> dict[str, dict[str, int]]:
+    """Sums by last name of the layer, and by component within."""
+    found: dict[str, dict[str, int]] = {}
+    for name, n in counts:
+        layers = found.setdefault(name.rpartition(".")[2], {})
+        layers[component(name)] = layers.get(component(name), 0) + n
+    return found

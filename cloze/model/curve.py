@@ -3,6 +3,7 @@
 import logging
 import resource
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -82,6 +83,13 @@ class Curve:
 
 def _peak_gb() -> float:
     """The most memory held so far, in GB: the accelerator's, else the process's."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return (torch.cuda.max_memory_allocated() if torch.cuda.is_available() else peak_bytes()) / 1e9
+
+
+def peak_bytes() -> int:
+    """The most memory that this process held. `getrusage` would count what its parent held, too."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024

@@ -1,24 +1,17 @@
 """Fine-tuning: an adapter for a base, trained on the labels of one paradigm."""
 
-import logging
-import random
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloze.errors import DataError
 from cloze.model.finetune_settings import FinetuneSettings
 from cloze.stage import Workspace
 
 if TYPE_CHECKING:
     from cloze.model.base import Base
     from cloze.model.conversation import Example
+    from cloze.model.examples import Row
     from cloze.model.processes import Processes
-
-logger = logging.getLogger(__name__)
-
-_VAL_EXAMPLES = 32
 
 
 def finetune(settings: FinetuneSettings, workspace: Workspace) -> dict[str, float]:
@@ -27,7 +20,7 @@ def finetune(settings: FinetuneSettings, workspace: Workspace) -> dict[str, floa
     Where `workspace.checkpoints` holds a checkpoint, training goes on from it.
 
     Raises:
-        DataError: nothing to train on, or an example that is not what it must be (`cloze.model.masking`).
+        UserError: what the doctor calls a fault (`cloze.model.doctor`).
         StoppedError: a signal or a file asked to stop; a checkpoint was saved.
         MissingInputError: another process trains the same.
     """
@@ -50,95 +43,35 @@ def _finetune(settings: FinetuneSettings, workspace: Workspace, processes: "Proc
     from cloze.model.adapter import save_adapter
     from cloze.model.base import load_base
     from cloze.model.census import count_parameters
+    from cloze.model.doctor import examine
     from cloze.model.features import Features, open_store
     from cloze.model.session import Session
-    from cloze.tables import images_uri, read_table
 
-    table = read_table(settings.sequences, "sequences")
-    labels = _labels(settings)
-    train, val, counts = _choose(table.to_pylist(), labels, settings)
-    images = open_images(images_uri(table), workspace.cache)
+    examined = examine(settings, workspace.cache, is_run=True, processes=processes.size)
+    report, chosen, examples = examined.report, examined.chosen, examined.examples
+    report.stop_on_faults()
+    assert chosen is not None  # noqa: S101 - a run without sequences has a fault
+    (workspace.out / "doctor.txt").write_text(report.as_text())
+    (workspace.out / "doctor.json").write_text(report.as_json())
+    counts = report.metrics() | chosen.counts() | {"tokens": sum(len(example.ids) for example in examples)}
+
+    images = open_images(chosen.images, workspace.cache)
     base = load_base(settings.base, settings.precision, settings.image_layout, images.size, quantise=settings.quantise)
-    examples = [base.chat.encode(row, labels[row["sequence_id"]]) for row in train]
-    counts |= _audit(examples, train, labels, base, settings)
-    _write_inputs(workspace.out, examples, train, base)
-
-    model = _with_lora(base, settings)
-    lora = count_parameters(model).lora
-    counts |= {"trainable_parameters": sum(lora.values()), "trainable_parameters_vision": lora["vision"]}
+    _write_inputs(workspace.out, examples, chosen.train, base)
+    model = _with_lora(base, settings, checkpointing=report.memory.checkpointing)
+    lora = count_parameters(model, is_trainable=True)  # of the model itself, not of the plan
+    counts |= {"trainable_parameters": lora.total, "trainable_parameters_vision": lora.vision}
     is_frozen = not settings.vision_lora
     store = open_store(base, workspace.cache / "features", settings.features_gb) if is_frozen else None
     features = Features(base, images, is_frozen=is_frozen, store=store)
-    held_out = [base.chat.encode(row, labels[row["sequence_id"]]) for row in val]
-    session = Session(settings, workspace, processes, base, features)
-    counts |= session.train(examples, held_out)
+    held_out = [base.chat.encode(row, chosen.labels[row["sequence_id"]]) for row in chosen.val]
+    counts |= Session(settings, workspace, processes, base, features).train(examples, held_out)
     features.flush()
     save_adapter(model, workspace.out / "adapter", base)
     return counts
 
 
-def _labels(settings: FinetuneSettings) -> dict[str, str]:
-    """Text by sequence_id of the labels whose state is ok."""
-    from cloze.model.masking import audit_labels
-    from cloze.tables import read_table
-
-    rows = read_table(settings.labels, "labels", ["sequence_id", "paradigm", "state", "text"]).to_pylist()
-    audit_labels(rows, settings.paradigm)
-    return {row["sequence_id"]: row["text"] for row in rows if row["state"] == "ok"}
-
-
-def _choose(
-    rows: list[dict[str, Any]], labels: Mapping[str, str], settings: FinetuneSettings
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, float]]:
-    """Rows to train on, rows to validate on, and counts. Both are drawn over all books, never the first ones."""
-    splits = Counter(row["split"] for row in rows)
-    labelled = {
-        split: [row for row in rows if row["split"] == split and row["sequence_id"] in labels]
-        for split in ("train", "val")
-    }
-    train, val = (
-        _draw(labelled[split], n, settings.seed) for split, n in (("train", settings.examples), ("val", _VAL_EXAMPLES))
-    )
-    if not train:
-        found = f"{len(rows)} sequences, {splits['train']} of them in train, {len(labels)} labels that are ok"
-        raise DataError(settings.sequences, f"no train sequence with a label ({found})", "label these sequences")
-    counts: dict[str, float] = {
-        "examples": len(train),
-        "examples_val": len(val),
-        "books": len({row["book"] for row in train}),
-        "dropped_without_label": splits["train"] - len(labelled["train"]),
-    }
-    return train, val, counts
-
-
-def _draw(rows: list[dict[str, Any]], n: int, seed: int) -> list[dict[str, Any]]:
-    """So many of the rows, in their own order; all of them where n is 0."""
-    if n == 0 or n >= len(rows):
-        return rows
-    picked = random.Random(seed).sample(range(len(rows)), n)  # noqa: S311
-    return [rows[index] for index in sorted(picked)]
-
-
-def _audit(
-    examples: "list[Example]",
-    rows: list[dict[str, Any]],
-    labels: Mapping[str, str],
-    base: "Base",
-    settings: FinetuneSettings,
-) -> dict[str, float]:
-    """The gate: every example, and every batch of the first epoch."""
-    from cloze.model.batches import collate, epoch_order
-    from cloze.model.masking import audit_batch, audit_examples
-
-    count = audit_examples(examples, rows, [labels[row["sequence_id"]] for row in rows], base.chat)
-    for batch in epoch_order([len(example.ids) for example in examples], settings.batch, settings.seed, 0):
-        together = [examples[index] for index in batch]
-        audit_batch(collate(together, base.chat.pad_id), together, base.chat)
-    logger.info("%d examples, %.1f %% of %d tokens masked", len(examples), 100 * count.ratio, count.n_tokens)
-    return {"masking_ratio": count.ratio, "supervised_tokens": count.n_supervised, "tokens": count.n_tokens}
-
-
-def _write_inputs(out: Path, examples: "list[Example]", rows: list[dict[str, Any]], base: "Base") -> None:
+def _write_inputs(out: Path, examples: "Sequence[Example]", rows: "Sequence[Row]", base: "Base") -> None:
     import pyarrow as pa
 
     from cloze.tables import write_table
@@ -157,19 +90,14 @@ def _write_inputs(out: Path, examples: "list[Example]", rows: list[dict[str, Any
     write_table(pa.Table.from_pylist(used), out / "examples.parquet")
 
 
-def _with_lora(base: "Base", settings: FinetuneSettings) -> Any:
+def _with_lora(base: "Base", settings: FinetuneSettings, *, checkpointing: bool) -> Any:
     import torch
-    from peft import LoraConfig
 
-    from cloze.model.adapter import add_adapter, target_pattern
+    from cloze.model.adapter import add_adapter, lora_config
 
     torch.manual_seed(settings.seed)
-    config = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
-        target_modules=target_pattern(settings.target_names, vision=settings.vision_lora),
-    )
-    model = add_adapter(base, config)
+    model = add_adapter(base, lora_config(settings))
+    if checkpointing:
+        base.model.activation_checkpointing_enable({"use_reentrant": False})
     model.train()
     return model

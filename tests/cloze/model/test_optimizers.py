@@ -9,7 +9,7 @@ from bitsandbytes.nn import Linear4bit
 
 from cloze.errors import SettingsError
 from cloze.model.base import load_base
-from cloze.model.census import component_of
+from cloze.model.census import component
 from cloze.model.checkpoints import Checkpoint, Checkpoints
 from cloze.model.finetune_settings import FinetuneSettings
 from cloze.model.optimizers import load_optimizer_state, make_optimizer, optimizer_state
@@ -76,7 +76,7 @@ def test_only_the_language_models_layers_are_kept_in_4_bits(base_folder):
     model = load_base(str(base_folder), "bf16", quantise="nf4").model
     in_4bits = [name for name, layer in model.named_modules() if isinstance(layer, Linear4bit)]
     assert len(in_4bits) == 2 * 7
-    assert {component_of(name) for name in in_4bits} == {"language"}
+    assert {component(name) for name in in_4bits} == {"language"}
     assert not any("lm_head" in name for name in in_4bits)
 
 

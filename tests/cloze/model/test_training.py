@@ -30,7 +30,8 @@ def test_fine_tuning_leaves_adapter_prompt_examples_and_curves(settings, tmp_pat
     curve: dict[int, dict[str, float]] = {}
     workspace = make_workspace(tmp_path / "out", curve)
     metrics = finetune(settings, workspace)
-    assert sorted(path.name for path in workspace.out.iterdir()) == ["adapter", "examples.parquet", "prompt.txt"]
+    left = sorted(path.name for path in workspace.out.iterdir())
+    assert left == ["adapter", "doctor.json", "doctor.txt", "examples.parquet", "prompt.txt"]
     assert (metrics["examples"], metrics["dropped_without_label"], metrics["books"]) == (11, 1, 3)
     assert 0.9 < metrics["masking_ratio"] < 1
     assert metrics["trainable_parameters_vision"] == 0
@@ -97,6 +98,20 @@ def test_labels_of_the_other_paradigm_stop_the_run_before_anything_is_written(se
     with pytest.raises(DataError, match="its label is of paradigm descp, not pred"):
         finetune(replace(settings, labels=tables.labels["descp"]), workspace)
     assert not list(workspace.out.iterdir())
+
+
+def test_the_run_keeps_what_the_doctor_said_of_it(settings, workspace):
+    metrics = finetune(replace(settings, epochs=0.1), workspace)
+    report = json.loads((workspace.out / "doctor.json").read_text())
+    assert report["masks"]["examples"] == metrics["examples"] == 11
+    assert report["lora"]["trainable"]["language"] == metrics["trainable_parameters"]
+    assert (workspace.out / "doctor.txt").read_text().endswith("no fault found\n")
+
+
+def test_a_run_with_several_faults_names_the_first_and_counts_the_rest(settings, workspace, tables):
+    faulty = replace(settings, labels=tables.labels["descp"], targets="q_proj,fc1")
+    with pytest.raises(SettingsError, match=r"fc1: no layer of the language model .* \(and 1 more; `cloze doctor`"):
+        finetune(faulty, workspace)
 
 
 def test_nothing_to_train_on_is_an_error_that_counts(settings, workspace, tables, tmp_path):
