@@ -5,11 +5,10 @@ A table says where its pictures lie with a URI (`cloze.tables.images_uri`) and n
 
 import os
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloze.data.pictures import MAX_BYTES, problem_of
+from cloze.data.pictures import MAX_BYTES, problem_of, to_rgb
 from cloze.errors import DataError
 
 if TYPE_CHECKING:
@@ -70,13 +69,10 @@ class ImageFolder:
         Raises:
             DataError: as `read`, or it is not a whole JPEG or PNG of a panel's size.
         """
-        from PIL import Image
-
         content = self.read(name)
         if problem := problem_of(content):
             raise DataError(f"{self.uri}/{name}", f"the picture is {problem}", "run `ingest` again to leave it out")
-        with Image.open(BytesIO(content)) as picture:
-            return picture.convert("RGB")
+        return to_rgb(content)
 
     def _open(self, name: str) -> Any:
         stays_below(name, self.uri)

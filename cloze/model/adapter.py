@@ -13,7 +13,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from safetensors.torch import save_file
 
 from cloze.errors import DataError, SettingsError
-from cloze.model.base import Base
+from cloze.model.base import REVISION, Base
 
 FILES = ("adapter_model.safetensors", "adapter_config.json", "base.json")
 
@@ -56,12 +56,29 @@ def save_adapter(model: Any, folder: Path, base: Base) -> None:
 
 
 def adapter_base(folder: Path) -> str:
-    """Name of the base that an adapter was trained on.
+    """The base that an adapter was trained on, as `load_base` takes it: on the hub, the very revision.
 
     Raises:
         DataError: the folder is no adapter of ours.
     """
-    return str(_origin(folder)["base"])
+    origin = adapter_origin(folder)
+    digest = origin["digest"]
+    return f"{origin['base']}@{digest.removeprefix(REVISION)}" if digest.startswith(REVISION) else origin["base"]
+
+
+def adapter_origin(folder: Path) -> dict[str, str]:
+    """Name and digest of the base that an adapter was trained on: `{"base": ..., "digest": ...}`.
+
+    Raises:
+        DataError: the folder is no adapter of ours.
+    """
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise DataError(
+                folder, f"no {name}; an adapter folder was expected", "`mlflow run . -e finetune` makes one"
+            )
+    origin: dict[str, str] = json.loads((folder / "base.json").read_text())
+    return origin
 
 
 def load_adapter(base: Base, folder: Path) -> Any:
@@ -76,7 +93,7 @@ def load_adapter(base: Base, folder: Path) -> Any:
     Raises:
         DataError: the folder is no adapter of ours, or it was trained on another base.
     """
-    origin = _origin(folder)
+    origin = adapter_origin(folder)
     if origin["digest"] != base.digest:
         raise DataError(
             folder,
@@ -86,13 +103,3 @@ def load_adapter(base: Base, folder: Path) -> Any:
     adapted = PeftModel.from_pretrained(base.model, str(folder))
     model = adapted.merge_and_unload() if str(base.model.dtype) == "torch.float32" else adapted.get_base_model()
     return model.eval().requires_grad_(False)
-
-
-def _origin(folder: Path) -> dict[str, str]:
-    for name in FILES:
-        if not (folder / name).is_file():
-            raise DataError(
-                folder, f"no {name}; an adapter folder was expected", "`mlflow run . -e finetune` makes one"
-            )
-    origin: dict[str, str] = json.loads((folder / "base.json").read_text())
-    return origin

@@ -1,6 +1,7 @@
 """Loading a base: the frozen vision-language model with its processor.
 
-A base is `sample` (the miniature that ships with the project), a folder, or an id on the Hugging Face hub.
+A base is `sample` (the miniature that ships with the project), a folder, or an id on the Hugging Face hub, which may
+name a revision: `ID@REVISION`. An adapter remembers the revision it was trained on, whatever the hub gives later.
 """
 
 import json
@@ -24,7 +25,9 @@ from cloze.model.conversation import CHAT_TEMPLATE, Chat
 DATA_FILES = ("../sample/weights/base",)  # steps that load a base run again where the miniature changed
 
 SAMPLE = "sample"
+REVISION = "revision "  # what the digest of a base from the hub begins with
 SAMPLE_FOLDER = Path(__file__).parent.parent / "sample" / "weights" / "base"
+LATEST = "main"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -74,12 +77,12 @@ class PictureProcessor(LlavaOnevisionProcessor):
         )
 
     @classmethod
-    def load(cls, place: str | Path) -> "PictureProcessor":
+    def load(cls, place: str | Path, revision: str = LATEST) -> "PictureProcessor":
         """The processor of a folder or hub id as the hub lays it out."""
-        options, _ = cls.get_processor_dict(place)
+        options, _ = cls.get_processor_dict(place, revision=revision)
         return cls(
-            LlavaOnevisionImageProcessorPil.from_pretrained(place),
-            AutoTokenizer.from_pretrained(place),
+            LlavaOnevisionImageProcessorPil.from_pretrained(place, revision=revision),
+            AutoTokenizer.from_pretrained(place, revision=revision),
             options["num_image_tokens"],
             options["vision_feature_select_strategy"],
             CHAT_TEMPLATE,
@@ -95,7 +98,7 @@ def load_base(name: str, precision: str = "fp32") -> Base:
     """Load a base, frozen and in evaluation mode, on this machine's device.
 
     Args:
-        name: `sample`, a folder, or an id on the hub.
+        name: `sample`, a folder, or an id on the hub with or without `@REVISION`.
         precision: `fp32` or `bf16`, of weights and arithmetic.
 
     Raises:
@@ -106,9 +109,10 @@ def load_base(name: str, precision: str = "fp32") -> Base:
     if place.is_dir():
         _check_folder(place)
         return Base(name, folder_digest(place), *_load(place, precision))
+    identity, _, wanted = name.partition("@")
     try:
-        revision = AutoConfig.from_pretrained(name)._commit_hash
-        return Base(name, f"revision {revision}", *_load(name, precision))
+        revision = AutoConfig.from_pretrained(identity, revision=wanted or LATEST)._commit_hash
+        return Base(identity, f"{REVISION}{revision}", *_load(identity, precision, revision))
     except OSError as error:
         raise MissingInputError(
             f"base {name}: no such folder, and the hub does not give it ({str(error).splitlines()[0]}); "
@@ -140,8 +144,8 @@ def _check_folder(folder: Path) -> None:
         raise DataError(folder, "the base has no weights (*.safetensors)", remedy)
 
 
-def _load(place: str | Path, precision: str) -> tuple[Any, Chat]:
+def _load(place: str | Path, precision: str, revision: str = LATEST) -> tuple[Any, Chat]:
     model: Any = LlavaOnevisionForConditionalGeneration.from_pretrained(
-        place, dtype=DTYPES[precision], use_safetensors=True
+        place, revision=revision, dtype=DTYPES[precision], use_safetensors=True
     )
-    return model.to(device()).eval().requires_grad_(False), Chat(PictureProcessor.load(place))
+    return model.to(device()).eval().requires_grad_(False), Chat(PictureProcessor.load(place, revision))

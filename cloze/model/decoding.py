@@ -130,18 +130,26 @@ def _load(settings: PredictSettings) -> "tuple[Base, Any]":
 
 def _write_fingerprint(path: Path, settings: PredictSettings, base: "Base", rows: list[dict[str, Any]]) -> None:
     """What decides the predictions: two runs with one fingerprint predict the same."""
-    from cloze.digests import folder_digest
-    from cloze.model.conversation import IMAGE_LAYOUT, conversation_digest
-
+    adapter = Path(settings.adapter) if settings.adapter else None
     fingerprint = {
-        "base": base.name,
-        "base_digest": base.digest,
-        "adapter_digest": folder_digest(Path(settings.adapter)) if settings.adapter else None,
-        "prompt_digest": conversation_digest(),
-        "decoding": {"strategy": "greedy", "max_new_tokens": settings.max_new_tokens},
-        "precision": settings.precision,
-        "image_layout": IMAGE_LAYOUT,
+        **predictor_settings(base, adapter, settings.precision, settings.max_new_tokens),
         "blind": settings.blind,
         "sequences_digest": hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest(),
     }
     path.write_text(json.dumps(fingerprint, indent=2) + "\n")
+
+
+def predictor_settings(base: "Base", adapter: Path | None, precision: str, max_new_tokens: int) -> dict[str, Any]:
+    """What decides the text that is predicted for a given sequence."""
+    from cloze.digests import folder_digest
+    from cloze.model.conversation import IMAGE_LAYOUT, conversation_digest
+
+    return {
+        "base": base.name,
+        "base_digest": base.digest,
+        "adapter_digest": folder_digest(adapter) if adapter else None,
+        "prompt_digest": conversation_digest(),
+        "decoding": {"strategy": "greedy", "max_new_tokens": max_new_tokens},
+        "precision": precision,
+        "image_layout": IMAGE_LAYOUT,
+    }
