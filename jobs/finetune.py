@@ -2,10 +2,10 @@
 
 from cloze.model.finetune_settings import FinetuneSettings
 from cloze.model.training import finetune
+from mlflow_projects.finetuned import show_and_register
 from mlflow_projects.program import program
-from mlflow_projects.registry import register_adapter
 
-main = program(FinetuneSettings, finetune, after=register_adapter, trains=True)
+main = program(FinetuneSettings, finetune, after=show_and_register, system_metrics=True, trains=True)
 
 if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
 from cloze.model.decoding import PredictSettings, predict
 from mlflow_projects.program import program
 
-main = program(PredictSettings, predict)
+main = program(PredictSettings, predict, system_metrics=True)
 
 if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
 from cloze.model.pretraining import PretrainSettings, pretrain
 from mlflow_projects.program import program
 
-main = program(PretrainSettings, pretrain)
+main = program(PretrainSettings, pretrain, system_metrics=True)
 
 if __name__ == "__main__":
     main()

@@ -49,6 +49,7 @@ class Program:
         help: first line of the module's docstring.
         before: called in the run before the stage.
         after: called in the run when the results are logged, to register or to show them.
+        system_metrics: the load of the machine is of interest, and logged while it runs.
         steps: the stage itself runs other steps. Such a program is never reused as a whole; its steps are.
         trains: the stage leaves checkpoints, from which the run is resumed, and several processes may share its work.
     """
@@ -59,6 +60,7 @@ class Program:
     help: str
     before: Callable[[Settings], None] | None = None
     after: Callable[[Finished], None] | None = None
+    system_metrics: bool = False
     steps: bool = False
     trains: bool = False
 
@@ -70,7 +72,17 @@ class Program:
     def __call__(self, arguments: Sequence[str] | None = None) -> NoReturn:
         """Parse the command line, run, and exit: 0; 2 for what the caller can mend; 1 for the rest."""
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-        for noisy in ("mlflow", "alembic", "httpx", "httpx2", "google_genai", "openai", "matplotlib"):
+        for noisy in (
+            "mlflow",
+            "mlflow.pyfunc",
+            "mlflow.system_metrics",
+            "alembic",
+            "httpx",
+            "httpx2",
+            "google_genai",
+            "openai",
+            "matplotlib",
+        ):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         # What peft calls in transformers concerns neither our users nor us.
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
@@ -107,15 +119,15 @@ def program(
     *,
     before: Callable[[Settings], None] | None = None,
     after: Callable[[Finished], None] | None = None,
+    system_metrics: bool = False,
     steps: bool = False,
     trains: bool = False,
 ) -> Program:
     """The program of the calling module, which must lie in `jobs/`."""
     frame = sys._getframe(1)
     name = Path(frame.f_code.co_filename).stem
-    return Program(
-        settings, stage, name, str(frame.f_globals["__doc__"]).partition("\n")[0], before, after, steps, trains
-    )
+    summary = str(frame.f_globals["__doc__"]).partition("\n")[0]
+    return Program(settings, stage, name, summary, before, after, system_metrics, steps, trains)
 
 
 def programs() -> dict[str, Program]:
@@ -152,7 +164,7 @@ def run_program(program: Program, given: Mapping[str, str]) -> int:
         if rank() > 0:
             followers.follow(program)
         else:
-            with tracking.tracked(program.name) as run_id:
+            with tracking.tracked(program.name, system_metrics=program.system_metrics) as run_id:
                 _run(program, given, run_id)
     except StoppedError as error:
         click.echo(f"Stopped: {error}", err=True)

@@ -1,18 +1,39 @@
 """Adapters in the model registry: weights and their configuration only, never the base."""
 
-from typing import TYPE_CHECKING
+import json
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cloze.errors import MissingInputError
 from mlflow_projects import tracking
 
 if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
     from mlflow_projects.program import Finished
 
 ADAPTER = "adapter"
+MODEL = "model"
+_SERVED = Path(__file__).with_name("served_adapter.py")
+# What `cloze.model.predictor` imports; MLflow would load base and all in another process to find out.
+_PACKAGES = (
+    "jinja2",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "peft",
+    "pillow",
+    "pyarrow",
+    "safetensors",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
 
 
 def register_adapter(finished: "Finished") -> None:
-    """Register the adapter that a finished step logged as a new version of `cloze-{paradigm}`."""
+    """Log the adapter of a finished step as a model that can be served: a new version of `cloze-{paradigm}`."""
     from mlflow.exceptions import MlflowException
 
     store = tracking.client()
@@ -23,18 +44,13 @@ def register_adapter(finished: "Finished") -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    run = tracking.get_run(finished.run_id)
+    tags = _tags(finished, paradigm)
+    model_id = _log_model(finished, tags)
     version = store.create_model_version(
-        name,
-        source=f"runs:/{finished.run_id}/{ADAPTER}",
-        run_id=finished.run_id,
-        tags={
-            "cloze.paradigm": paradigm,
-            "cloze.step_key": run.data.tags["cloze.step_key"],
-            "cloze.digest": run.data.tags[f"cloze.digest.{ADAPTER}"],
-            "cloze.base": run.data.params["cfg.base"],
-        },
+        name, source=f"models:/{model_id}", run_id=finished.run_id, tags=tags, model_id=model_id
     )
+    registered = [{"name": name, "version": version.version}]
+    store.set_logged_model_tags(model_id, {"mlflow.modelVersions": json.dumps(registered)})  # links the pages
     tracking.set_tags({"cloze.model_version": f"models:/{name}/{version.version}"})
 
 
@@ -56,3 +72,62 @@ def find_version(uri: str) -> tuple[str, str]:
     except MlflowException as error:
         raise MissingInputError(f"{uri}: {error.message}; `mlflow ui` lists models, versions and aliases") from error
     return f"models:/{model}/{version.version}", str(version.run_id)
+
+
+def _tags(finished: "Finished", paradigm: str) -> dict[str, str]:
+    from cloze.model.conversation import conversation_digest
+
+    run = tracking.get_run(finished.run_id)
+    origin = json.loads((finished.out / ADAPTER / "base.json").read_text(encoding="utf-8"))
+    return {
+        "cloze.paradigm": paradigm,
+        "cloze.step_key": run.data.tags["cloze.step_key"],
+        "cloze.digest": run.data.tags[f"cloze.digest.{ADAPTER}"],
+        "cloze.base": run.data.params["cfg.base"],
+        "cloze.base_digest": origin["digest"],
+        "cloze.prompt_digest": conversation_digest(origin["image_layout"]),
+        "cloze.precision": run.data.params["cfg.precision"],
+        "cloze.trainable_parameters": f"{finished.metrics['trainable_parameters']:.0f}",
+    }
+
+
+def _log_model(finished: "Finished", tags: dict[str, str]) -> str:
+    """Log what MLflow can serve; its id."""
+    import mlflow
+
+    from cloze.model.decoding import PredictSettings
+    from cloze.model.predictor import example_request
+    from mlflow_projects.program import cache_folder
+
+    request = example_request(finished.resolved.inputs["sequences"].path, cache_folder())
+    config: dict[str, Any] = {
+        "base": "",
+        "precision": tags["cloze.precision"],
+        "max_new_tokens": PredictSettings.__dataclass_fields__["max_new_tokens"].default,
+        "n_panels": len(request["texts"]),
+    }
+    logged = mlflow.pyfunc.log_model(
+        name=MODEL,
+        python_model=_SERVED,
+        artifacts={ADAPTER: str(finished.out / ADAPTER)},
+        model_config=config,
+        signature=_signature(),
+        input_example=[request],
+        pip_requirements=[f"{name}=={installed(name).partition('+')[0]}" for name in _PACKAGES],
+        model_type="lora-adapter",
+        tags=tags,
+    )
+    return str(logged.model_id)
+
+
+def _signature() -> "ModelSignature":
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType, Array
+
+    many = Array(DataType.string)
+    answer = [ColSpec(DataType.string, "prediction"), ColSpec(DataType.string, "finish_reason")]
+    return ModelSignature(
+        inputs=Schema([ColSpec(many, "images"), ColSpec(many, "texts")]),
+        outputs=Schema([*answer, ColSpec(AnyType(), "settings")]),  # type: ignore[no-untyped-call]
+    )

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import psutil
 
 from cloze.digests import file_digest, folder_digest
-from cloze.errors import DataError, MissingInputError
+from cloze.errors import DataError, MissingInputError, SettingsError
 from cloze.stage import StoppedError
 from mlflow_projects.guardian import Guardian
 
@@ -75,10 +75,11 @@ def client() -> "MlflowClient":
 
 
 @contextmanager
-def tracked(step: str) -> Iterator[str]:
+def tracked(step: str, *, system_metrics: bool = False) -> Iterator[str]:
     """Open the run of a step, yield its id, and give it a true end however the block is left.
 
     The run of `mlflow run`, or of the step that asked for this one, is adopted (MLFLOW_RUN_ID); else a new one is made.
+    With `system_metrics`, MLflow logs the load of the machine beside it (`system/*`), every ten seconds.
     """
     import mlflow
 
@@ -89,13 +90,13 @@ def tracked(step: str) -> Iterator[str]:
     status, reason, guardian = "FAILED", "", None
     try:
         with _signals_deferred():
-            run_id = mlflow.start_run().info.run_id
+            run_id = mlflow.start_run(log_system_metrics=system_metrics or None).info.run_id
         guardian = Guardian(run_id, mlflow.get_tracking_uri())
         mlflow.set_tags({"cloze.step": step, **_process_tags(), **_code_tags()})
         _take_up_attempt(run_id)
         mlflow.log_dict(_environment(), "environment.json")
         yield run_id
-        _await_queued()
+        await_queued()
         status = "FINISHED"
     except (KeyboardInterrupt, Terminated) as error:
         status, reason = "KILLED", "interrupted" if isinstance(error, KeyboardInterrupt) else "terminated by SIGTERM"
@@ -418,9 +419,23 @@ def log_step_metrics(metrics: Mapping[str, float], step: int) -> None:
 
 
 def log_settings(settings: Mapping[str, object], key_parts: Mapping[str, Any]) -> None:
-    """Log effective settings under `cfg.*` and what the step key is made of."""
-    import mlflow
+    """Log effective settings under `cfg.*` and what the step key is made of.
 
+    Raises:
+        SettingsError: the run goes on from before, and began with another value.
+    """
+    import mlflow
+    from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
+
+    run = mlflow.active_run()
+    assert run is not None  # noqa: S101 - called inside `tracked` only
+    recorded = get_run(run.info.run_id).data.params
+    for name, value in settings.items():
+        began = recorded.get(f"cfg.{name}", str(value))
+        if began != str(value)[:MAX_PARAM_VAL_LENGTH]:
+            raise SettingsError(
+                name, value, f"{began!r}, with which run {run.info.run_id} began: parameters never change on resume"
+            )
     mlflow.log_params({f"cfg.{name}": value for name, value in settings.items()})
     mlflow.log_dict(dict(key_parts), "step.json")
 
@@ -485,8 +500,8 @@ def _fetch(run: "Run", name: str, cache: Path) -> Path:
     return path
 
 
-def _await_queued() -> None:
-    """Raise what went wrong with a queued metric, if anything did."""
+def await_queued() -> None:
+    """Wait until queued metrics are in the store; raise what went wrong with one, if anything did."""
     while _queued:
         _queued.pop().wait()  # type: ignore[no-untyped-call]
 

@@ -117,6 +117,9 @@ def test_adapters_are_registered_small_and_by_paradigm(study, runs):
         adapter = artifact(runs[f"finetune_{paradigm}"], "adapter")
         assert {path.suffix for path in adapter.iterdir()} == {".safetensors", ".json"}
         assert sum(path.stat().st_size for path in adapter.iterdir()) < 4_000_000
+        served = client.get_logged_model(str(version.source).removeprefix("models:/")).artifact_location
+        files = [path for path in Path(served.removeprefix("file://")).rglob("*") if path.is_file()]
+        assert 0 < sum(path.stat().st_size for path in files) < 4_000_000
 
 
 def test_every_reference_of_every_test_sequence_is_scored(runs):

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloze.data.pictures import MAX_BYTES, problem_of
+from cloze.data.pictures import MAX_BYTES, problem_of, to_rgb
 from cloze.errors import DataError
 
 if TYPE_CHECKING:
@@ -78,12 +78,9 @@ class ImageFolder:
         Raises:
             DataError: it is not a whole JPEG or PNG of a panel's size.
         """
-        from PIL import Image
-
         if problem := problem_of(content):
             raise self._bad(name, problem)
-        with Image.open(BytesIO(content)) as picture:
-            return picture.convert("RGB")
+        return to_rgb(content)
 
     def size(self, name: str) -> tuple[int, int]:
         """Height and width of one picture in pixels, from its header.

@@ -8,6 +8,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from cloze.data.images import ImageFolder
 
 MAX_BYTES = 64 * 2**20
@@ -71,6 +73,14 @@ def problem_of(content: bytes, *, whole: bool = True) -> str:
     except (OSError, SyntaxError, ValueError, EOFError, struct.error):  # what Pillow raises on broken files
         return "damaged"
     return ""
+
+
+def to_rgb(content: bytes) -> "Image":
+    """A picture that has no problem, as the model is given it."""
+    from PIL import Image
+
+    with Image.open(BytesIO(content), formats=("JPEG", "PNG")) as picture:
+        return picture.convert("RGB")
 
 
 def _decoded(folder: "ImageFolder") -> Callable[[str], str]:

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from cloze.errors import DataError, SettingsError
-from cloze.model.base import Base
+from cloze.model.base import REVISION, Base
 
 if TYPE_CHECKING:
     from cloze.model.finetune_settings import FinetuneSettings
@@ -74,6 +74,17 @@ def save_adapter(model: Any, folder: Path, base: Base) -> None:
     kept = {"precision": base.precision, "quantise": base.quantise, "image_layout": base.chat.layout}
     origin = {"base": base.name, "digest": base.digest, **kept}
     (folder / FILES[2]).write_text(json.dumps(origin, indent=2) + "\n")
+
+
+def adapter_base(folder: Path) -> str:
+    """The base that an adapter was trained on, as `load_base` takes it: on the hub, the very revision.
+
+    Raises:
+        DataError: the folder is no adapter of ours.
+    """
+    origin = adapter_origin(folder)
+    digest = origin["digest"]
+    return f"{origin['base']}@{digest.removeprefix(REVISION)}" if digest.startswith(REVISION) else origin["base"]
 
 
 def adapter_origin(folder: Path) -> dict[str, str]:

@@ -1,9 +1,12 @@
 """Loading a base: the frozen vision-language model with its processor.
 
-A base is `sample` (the miniature that ships with the project), a folder, or an id on the Hugging Face hub.
+A base is `sample` (the miniature that ships with the project), a folder, or an id on the Hugging Face hub, which may
+name a revision: `ID@REVISION`. An adapter remembers the revision it was trained on, whatever the hub gives later.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +29,9 @@ from cloze.model.optimizers import require_4bit
 DATA_FILES = ("../sample/weights/base",)  # steps that load a base run again where the miniature changed
 
 SAMPLE = "sample"
+REVISION = "revision "  # what the digest of a base from the hub begins with
 SAMPLE_FOLDER = Path(__file__).parent.parent / "sample" / "weights" / "base"
+LATEST = "main"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -79,12 +84,12 @@ class PictureProcessor(LlavaOnevisionProcessor):
         )
 
     @classmethod
-    def load(cls, place: str | Path) -> "PictureProcessor":
+    def load(cls, place: str | Path, revision: str = LATEST) -> "PictureProcessor":
         """The processor of a folder or hub id as the hub lays it out."""
-        options, _ = cls.get_processor_dict(place)
+        options, _ = cls.get_processor_dict(place, revision=revision)
         return cls(
-            LlavaOnevisionImageProcessorPil.from_pretrained(place),
-            AutoTokenizer.from_pretrained(place),
+            LlavaOnevisionImageProcessorPil.from_pretrained(place, revision=revision),
+            AutoTokenizer.from_pretrained(place, revision=revision),
             options["num_image_tokens"],
             options["vision_feature_select_strategy"],
             CHAT_TEMPLATE,
@@ -108,7 +113,7 @@ def load_base(
     """Load a base, frozen and in evaluation mode, on this machine's device.
 
     Args:
-        name: `sample`, a folder, or an id on the hub.
+        name: `sample`, a folder, or an id on the hub with or without `@REVISION`.
         precision: `fp32` or `bf16`, of weights and arithmetic.
         layout: `multi` or `anyres`, how pictures become tiles.
         size_of: height and width of the picture of a name; `anyres` needs it.
@@ -119,37 +124,37 @@ def load_base(
         MissingInputError: neither a folder nor something that the hub, or its local cache, gives.
         DataError: the folder lacks the model or the processor, or holds another kind of model.
     """
-    place = SAMPLE_FOLDER if name == SAMPLE else Path(name)
+    with _found(name) as (place, revision):
+        if place.is_dir():
+            identity, digest = name, folder_digest(place)
+        else:
+            revision = AutoConfig.from_pretrained(str(place), revision=revision)._commit_hash or revision
+            identity, digest = str(place), f"{REVISION}{revision}"
+        chat = Chat(PictureProcessor.load(str(place), revision), layout, size_of)
+        return Base(identity, digest, _load(place, revision, precision, quantise), chat, precision, quantise)
+
+
+def load_chat(name: str, layout: str = "multi", size_of: SizeOf | None = None) -> Chat:
+    """The part of a base that makes tokens, without its weights; arguments and errors are those of `load_base`."""
+    with _found(name) as (place, revision):
+        return Chat(PictureProcessor.load(str(place), revision), layout, size_of)
+
+
+@contextmanager
+def _found(name: str) -> Iterator[tuple[Path, str]]:
+    """A base's folder or id on the hub, and the revision; what the hub does not give is the user's error."""
+    place, revision = SAMPLE_FOLDER if name == SAMPLE else Path(name), LATEST
     if place.is_dir():
         _check_folder(place)
-        digest, model = folder_digest(place), _load(place, precision, quantise)
-        return Base(name, digest, model, Chat(PictureProcessor.load(place), layout, size_of), precision, quantise)
+    else:
+        identity, _, wanted = name.partition("@")
+        place, revision = Path(identity), wanted or LATEST
     try:
-        digest, model = f"revision {AutoConfig.from_pretrained(name)._commit_hash}", _load(name, precision, quantise)
-        return Base(name, digest, model, Chat(PictureProcessor.load(name), layout, size_of), precision, quantise)
+        yield place, revision
     except OSError as error:
         raise MissingInputError(
             f"base {name}: no such folder, and the hub does not give it ({str(error).splitlines()[0]}); "
             "it must be `sample`, a folder, or a hub id such as llava-hf/llava-onevision-qwen2-7b-ov-hf"
-        ) from error
-
-
-def load_chat(name: str, layout: str = "multi", size_of: SizeOf | None = None) -> Chat:
-    """The part of a base that makes tokens, without its weights; the arguments are those of `load_base`.
-
-    Raises:
-        MissingInputError: neither a folder nor something that the hub, or its local cache, gives.
-        DataError: the folder lacks the model or the processor, or holds another kind of model.
-    """
-    place = SAMPLE_FOLDER if name == SAMPLE else Path(name)
-    if place.is_dir():
-        _check_folder(place)
-        return Chat(PictureProcessor.load(place), layout, size_of)
-    try:
-        return Chat(PictureProcessor.load(name), layout, size_of)
-    except OSError as error:
-        raise MissingInputError(
-            f"base {name}: no such folder, and the hub does not give its processor ({str(error).splitlines()[0]})"
         ) from error
 
 
@@ -179,9 +184,10 @@ def _check_folder(folder: Path) -> None:
         raise DataError(folder, "the base has no weights (*.safetensors)", remedy)
 
 
-def _load(place: str | Path, precision: str, quantise: str) -> Any:
+def _load(place: Path, revision: str, precision: str, quantise: str) -> Any:
     model: Any = LlavaOnevisionForConditionalGeneration.from_pretrained(
-        place,
+        str(place),
+        revision=revision,
         dtype=DTYPES[precision],
         use_safetensors=True,
         quantization_config=_in_4bits(precision) if quantise == "nf4" else None,

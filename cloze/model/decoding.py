@@ -142,21 +142,29 @@ def _load(settings: PredictSettings, images: "ImageFolder") -> "tuple[Base, Any]
 
 def _write_fingerprint(path: Path, settings: PredictSettings, base: "Base", rows: list[dict[str, Any]]) -> None:
     """What decides the predictions: two runs with one fingerprint predict the same."""
-    from cloze.digests import folder_digest
-    from cloze.model.adapter import adapter_origin
-    from cloze.model.conversation import conversation_digest
-
-    origin = adapter_origin(Path(settings.adapter)) if settings.adapter else None
+    adapter = Path(settings.adapter) if settings.adapter else None
     fingerprint = {
-        "base": base.name,
-        "base_digest": base.digest,
-        "adapter_digest": folder_digest(Path(settings.adapter)) if settings.adapter else None,
-        "prompt_digest": conversation_digest(base.chat.layout),
-        "decoding": {"strategy": "greedy", "max_new_tokens": settings.max_new_tokens},
-        "precision": settings.precision,
-        "trained_in": {name: origin[name] for name in ("precision", "quantise")} if origin else None,
-        "image_layout": base.chat.layout,
+        **predictor_settings(base, adapter, settings.precision, settings.max_new_tokens),
         "blind": settings.blind,
         "sequences_digest": hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest(),
     }
     path.write_text(json.dumps(fingerprint, indent=2) + "\n")
+
+
+def predictor_settings(base: "Base", adapter: Path | None, precision: str, max_new_tokens: int) -> dict[str, Any]:
+    """What decides the text that is predicted for a given sequence."""
+    from cloze.digests import folder_digest
+    from cloze.model.adapter import adapter_origin
+    from cloze.model.conversation import conversation_digest
+
+    origin = adapter_origin(adapter) if adapter else None
+    return {
+        "base": base.name,
+        "base_digest": base.digest,
+        "adapter_digest": folder_digest(adapter) if adapter else None,
+        "prompt_digest": conversation_digest(base.chat.layout),
+        "decoding": {"strategy": "greedy", "max_new_tokens": max_new_tokens},
+        "precision": precision,
+        "trained_in": {name: origin[name] for name in ("precision", "quantise")} if origin else None,
+        "image_layout": base.chat.layout,
+    }

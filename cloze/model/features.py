@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import PIL
 import torch
@@ -25,7 +25,6 @@ import transformers
 from PIL import Image
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from cloze.data.images import ImageFolder
 from cloze.digests import file_digest
 from cloze.model.adapter import FILES, adapts_vision
 from cloze.model.base import Base, device, pixels
@@ -37,6 +36,16 @@ BUDGET_BYTES = 2 << 30
 _TILES_AT_ONCE = 64
 _GREY = Image.new("RGB", BLANK_SIZE[::-1], (127, 127, 127))
 _BLANK_KEY = hashlib.sha256(_GREY.tobytes()).hexdigest()
+
+
+class PictureSource(Protocol):
+    """Where pictures come from, by name; `cloze.data.images.ImageFolder` is one."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a picture's file."""
+
+    def decode(self, name: str, content: bytes) -> Image.Image:
+        """The picture as RGB, of these bytes."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ class Features:
     def __init__(
         self,
         base: Base,
-        images: ImageFolder,
+        images: PictureSource,
         *,
         is_frozen: bool,
         store: FeatureStore | None = None,

@@ -1,9 +1,13 @@
-"""Curves as SVG that follows the page's colours, in light and dark, and is the same bytes for the same values."""
+"""Curves as SVG that is the same bytes for the same values.
+
+Inside a page they follow its colours, in light and dark; a figure that stands alone has its own.
+"""
 
 import html
 import io
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 from matplotlib import rc_context
@@ -18,6 +22,8 @@ _INK = "#010203"
 _LINES = ("#010210", "#010211", "#010212", "#010213")
 _DASHES = ("solid", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 _CSS = {_INK: "currentColor"} | {colour: f"var(--line{i})" for i, colour in enumerate(_LINES)}
+
+_ALONE = dict(zip((_INK, *_LINES), ("#222222", "#0072b2", "#c04d00", "#00755a", "#a3437f"), strict=True))
 
 _SMOOTH_FROM = 20  # points; below this a curve is drawn as it is
 _WINDOW = 0.05  # of the curve's points, behind each smoothed value
@@ -34,25 +40,41 @@ def draw_curves(curves: Mapping[str, Curve], y_label: str, prefix: str) -> str:
         y_label: what the values are, with their unit.
         prefix: makes the ids inside the SVG unique in the page.
     """
-    # Names of runs are no formulas; text stays text; the ids are the same each time.
-    with rc_context(
-        {
-            "text.parse_math": False,
-            "svg.fonttype": "none",
-            "svg.hashsalt": prefix,
-            "font.family": "sans-serif",
-            "font.size": 11,
-        }
-    ):
-        figure = Figure(figsize=(7.2, 3.6), layout="constrained")
-        FigureCanvasSVG(figure)
+    with _style(prefix):
+        figure = _figure((7.2, 3.6))
         axes = figure.add_subplot()
         for number, (name, curve) in enumerate(curves.items()):
-            _draw_line(axes, name, np.array(curve, dtype=float), number % len(_LINES))
+            _draw_line(axes, name, curve, number % len(_LINES))
         _dress(axes, y_label)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _for_the_page(buffer.getvalue(), prefix, f"{y_label} by step: {', '.join(curves)}")
+        _legend(axes)
+        svg = _svg(figure, transparent=True)
+    return _for_the_page(svg, prefix, f"{y_label} by step: {', '.join(curves)}")
+
+
+def draw_training(losses: Mapping[str, Curve], rates: Curve) -> str:
+    """A figure of one training as an SVG file: its losses, and below them the learning rate by the same steps.
+
+    Args:
+        losses: (step, nats per answer token) pairs by the name of their line.
+        rates: (step, learning rate) pairs.
+    """
+    with _style("training"):
+        figure = _figure((7.2, 5.2))
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        for number, (name, curve) in enumerate(losses.items()):
+            _draw_line(above, name, curve, number)
+        steps, values = np.array(rates, dtype=float).T
+        below.plot(steps, values, color=_LINES[2], linewidth=1.8, marker=_marker(rates))
+        below.set_ylim(bottom=0)
+        below.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        _dress(above, "loss (nats per answer token)")
+        _dress(below, "learning rate")
+        _legend(above)
+        above.set_xlabel("")
+        svg = _svg(figure, transparent=False)
+    for colour, own in _ALONE.items():
+        svg = svg.replace(colour, own)
+    return svg
 
 
 def running_mean(values: np.ndarray) -> np.ndarray:
@@ -65,13 +87,42 @@ def running_mean(values: np.ndarray) -> np.ndarray:
     return (sums[1:] - sums[first]) / (np.arange(len(values)) - first + 1)
 
 
-def _draw_line(axes: Axes, name: str, curve: np.ndarray, number: int) -> None:
-    steps, values = curve[:, 0], curve[:, 1]
+def _style(salt: str) -> AbstractContextManager[None]:
+    """Names of runs are no formulas; text stays text; the ids are the same each time."""
+    return rc_context(
+        {
+            "text.parse_math": False,
+            "svg.fonttype": "none",
+            "svg.hashsalt": salt,
+            "font.family": "sans-serif",
+            "font.size": 11,
+        }
+    )
+
+
+def _figure(size: tuple[float, float]) -> Figure:
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasSVG(figure)
+    return figure
+
+
+def _svg(figure: Figure, *, transparent: bool) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=transparent, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def _draw_line(axes: Axes, name: str, curve: Curve, number: int) -> None:
+    steps, values = np.array(curve, dtype=float).T
     colour, smooth = _LINES[number], running_mean(values)
     if smooth is not values:
         axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
-    marker = "o" if len(steps) == 1 else None
-    axes.plot(steps, smooth, color=colour, linewidth=1.8, linestyle=_DASHES[number], marker=marker, label=name)
+    axes.plot(steps, smooth, color=colour, linewidth=1.8, linestyle=_DASHES[number], marker=_marker(curve), label=name)
+
+
+def _marker(curve: Curve) -> str | None:
+    """A line through one point cannot be seen."""
+    return "o" if len(curve) == 1 else None
 
 
 def _dress(axes: Axes, y_label: str) -> None:
@@ -81,6 +132,9 @@ def _dress(axes: Axes, y_label: str) -> None:
     axes.grid(color=_INK, alpha=0.15, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_INK)
+
+
+def _legend(axes: Axes) -> None:
     axes.legend(frameon=False, labelcolor=_INK, handlelength=3)
 
 

@@ -1,10 +1,16 @@
 """A real tracking store for tests that start runs."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
 import pytest
+
+from tests.cloze.model.conftest import Tables, make_base, make_tables
+from tests.conftest import PROJECT
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +32,42 @@ def store(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[mlflow.Ml
     mlflow.set_tracking_uri(store_uri)
     yield mlflow.MlflowClient()
     mlflow.end_run()
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """A tiny adapter as a user gets it, and what its base predicts with it.
+
+    Attributes:
+        run_id: of `finetune`.
+        predicted: run of `predict` that was given `models:/cloze-pred/1`.
+        base: folder of its base.
+        environment: of commands that use the store.
+    """
+
+    run_id: str
+    predicted: str
+    base: Path
+    tables: Tables
+    environment: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def finetuned(store_uri: str, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Finetuned:
+    """Run once for all tests, each program in a process of its own."""
+    base = make_base(tmp_path_factory.mktemp("bases") / "tiny", seed=0)
+    tables = make_tables(tmp_path_factory.mktemp("tables"))
+    given = {**environment, "MLFLOW_TRACKING_URI": store_uri}
+    data = ["--sequences", tables.sequences]
+    trained = ["--labels", tables.labels["pred"], "--base", str(base), "--epochs", "8", "--batch", "4", "--lr", "0.01"]
+    run_id = _run("finetune", [*data, *trained], given)
+    predicted = _run("predict", [*data, "--adapter", "models:/cloze-pred/1", "--max_new_tokens", "96"], given)
+    return Finetuned(run_id, predicted, base, tables, given)
+
+
+def _run(program: str, words: list[str], environment: dict[str, str]) -> str:
+    """Id of the run that a program says it finished."""
+    command = [sys.executable, "-m", f"jobs.{program}", *words]
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout.partition(f"{program} finished: runs:/")[2][:32]

@@ -1,6 +1,8 @@
 """A program turns words into a run with parameters, results, a message and an exit status."""
 
-from dataclasses import dataclass
+import threading
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,9 @@ class CopySettings:
 
 
 def copy(settings: CopySettings, workspace: Workspace) -> dict[str, float]:
-    if settings.text == "broken":
+    if settings.text.startswith("slow"):
+        time.sleep(1)
+    if settings.text.endswith("broken"):
         raise DataError("comics.csv row 7", "page is 'x', not a whole number", "mend the row")
     if settings.text == "stopped":
         raise StoppedError("stopped after step 3 (SIGTERM)")
@@ -107,3 +111,36 @@ def test_help_shows_each_setting_with_its_default(program):
     text = program.command().get_help(program.command().make_context("sequences", []))
     assert "--times INTEGER" in text or "--times INT" in text
     assert "How often.  [default: 1]" in text
+
+
+@pytest.mark.parametrize(("text", "status"), [("slow", "FINISHED"), ("slow and broken", "FAILED")])
+def test_a_program_that_asks_logs_the_load_of_the_machine_and_leaves_no_thread(
+    store, program, newest, monkeypatch, text, status
+):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+    run_program(replace(program, system_metrics=True), {"text": text})
+    run = newest()
+    assert run.info.status == status
+    assert run.data.metrics["system/cpu_utilization_percentage"] >= 0
+    assert not [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
+
+
+def test_a_short_run_is_not_held_up_until_the_load_is_next_sampled(store, program, newest):
+    run_program(program, {})  # what is imported once is imported now
+    started = time.monotonic()
+    assert run_program(replace(program, system_metrics=True), {}) == 0
+    assert time.monotonic() - started < 8  # MLflow samples every ten seconds
+    assert not any(name.startswith("system/") for name in newest().data.metrics)
+
+
+def test_a_run_that_goes_on_keeps_its_parameters(store, program, newest, monkeypatch, capsys):
+    assert run_program(program, {"times": "3"}) == 0
+    run_id = newest().info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    assert run_program(program, {"times": "3"}) == 0
+    assert store.get_run(run_id).data.params["cfg.times"] == "3"
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    assert run_program(program, {"times": "4"}) == 2
+    message = f"times is '4'; it must be '3', with which run {run_id} began: parameters never change on resume"
+    assert capsys.readouterr().err == f"Error: {message}\n"
+    assert store.get_run(run_id).data.params["cfg.times"] == "3"

@@ -63,7 +63,11 @@ def base(base_folder: Path) -> Base:
 
 @pytest.fixture(scope="session")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
-    folder = tmp_path_factory.mktemp("tables")
+    return make_tables(tmp_path_factory.mktemp("tables"))
+
+
+def make_tables(folder: Path) -> Tables:
+    """Sequences with their pictures, and labels of both paradigms."""
     pictures = folder / "pictures"
     random = np.random.default_rng(0)
     for book in range(1, N_BOOKS + 1):

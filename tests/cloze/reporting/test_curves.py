@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloze.reporting.curves import draw_curves, running_mean
+from cloze.reporting.curves import draw_curves, draw_training, running_mean
 from tests.cloze.reporting.study import SCRIPT
 
 CURVE = [(float(step), 3.0 / (step + 1)) for step in range(40)]
@@ -45,3 +45,17 @@ def test_a_running_mean_looks_back_only():
     values = np.zeros(100)
     values[50] = 5.0
     assert running_mean(values)[[49, 50, 54, 55]].tolist() == [0, 1, 1, 0]
+
+
+def test_the_figure_of_a_training_names_its_lines_and_axes_and_stands_alone():
+    svg = draw_training({"training": CURVE, "validation": CURVE[9::10]}, [(step, step * 1e-5) for step, _ in CURVE])
+    texts = [element.text for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]  # noqa: S314
+    assert texts.count("step") == 1  # one axis of steps for both panels
+    assert {"training", "validation", "loss (nats per answer token)", "learning rate", "0.0002"} <= set(texts)
+    assert "var(" not in svg
+    assert "#0102" not in svg
+
+
+def test_the_figure_of_a_training_of_one_step_shows_its_points():
+    svg = draw_training({"training": CURVE[:1]}, [(1.0, 1e-4)])
+    assert all(f"fill: {colour}" in svg for colour in ("#0072b2", "#00755a"))
