@@ -7,6 +7,8 @@
 All train the same model from the same LoRA weights on the same batches with the same learning rates, a few steps each
 in turn, for several rounds. The Trainer and TRL do what the original study did: pixels through the vision tower and
 logits of all tokens in every step. `ours` reads kept picture features and computes logits where there is a label.
+`answers` is another model: its LoRA weights act on answers only (`adapted=answer`). Its prompts are computed in every
+step, as in a first epoch; `answers, kept` reads their kept keys and values, as in every other.
 Time is taken between ends of steps, the first one left out. FLOPs are those of our own step, for all, counted by torch;
 utilisation is against the fastest square matrix product measured in the same run. TRL weighs and reports losses as
 the Trainer does. Peak memory is measured apart, each contestant in its own process.
@@ -50,6 +52,7 @@ from cloze.model.features import Features, open_store
 from cloze.model.known_bases import true_config
 from cloze.model.loop import MAX_GRAD_NORM, Schedule, lr_at, train
 from cloze.model.miniature import make_processor
+from cloze.model.objectives import AnswersOnly, Objective, WholeSequences
 from cloze.model.optimizers import make_optimizer
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -145,8 +148,11 @@ class Race:
             Image.fromarray(noise).save(Path(self._folder.name) / f"{name}.png")
         names = [f"{name}.png" for name in names]
         self._images = open_images(self._folder.name, Path(self._folder.name))
-        store = open_store(self.base, Path(self._folder.name) / "features", gigabytes=10)
-        self.features = Features(self.base, self._images, is_frozen=True, store=store)
+        folder = Path(self._folder.name)
+        features = Features(self.base, self._images, is_frozen=True, store=open_store(self.base, folder, gigabytes=10))
+        prompts = open_store(self.base, folder, gigabytes=20, of="prompts")
+        self._whole = WholeSequences(self.base.model, features, chat.pad_id)
+        self._answers = {False: AnswersOnly(self.base, features), True: AnswersOnly(self.base, features, prompts)}
         self.examples = [
             _example(names[first : first + N_PANELS], size, chat, random) for first in range(n_steps * BATCH)
         ]
@@ -188,17 +194,25 @@ class Race:
             "batch_num_images": torch.tensor([N_PANELS] * len(examples)),
         }
 
-    def ours(self) -> tuple[list[float], list[float]]:
+    def ours(self, objective: Objective | None = None) -> tuple[list[float], list[float]]:
         """Losses and seconds of our steps."""
         self.reset()
         optimizer = make_optimizer("adamw", list(self.weights.values()), self._schedule.lr)
-        steps = train(self.base.model, self.examples, self.features, self._schedule, optimizer, self.base.chat.pad_id)
+        steps = train(objective or self._whole, self.examples, self._schedule, optimizer)
         losses, ends = [], [time.perf_counter()]
         for step in steps:
             losses.append(step.loss)
             _wait()
             ends.append(time.perf_counter())
         return losses, list(np.diff(ends))
+
+    def answers(self, *, kept: bool = False) -> tuple[list[float], list[float]]:
+        """The same where LoRA weights act on answers only."""
+        return self.ours(self._answers[kept])
+
+    def answers_kept(self) -> tuple[list[float], list[float]]:
+        """The same where prompts were read before."""
+        return self.answers(kept=True)
 
     def trainer(self, kind: type[Trainer] = Trainer, **more: Any) -> tuple[list[float], list[float]]:
         """The same of the Trainer, or of a kind of it."""
@@ -259,15 +273,8 @@ class Race:
     def flops(self) -> int:
         """Of one of our steps."""
         with FlopCounterMode(display=False) as counter:
-            steps = train(
-                self.base.model,
-                self.examples[:BATCH],
-                self.features,
-                self._schedule,
-                make_optimizer("adamw", list(self.weights.values()), 1e-3),
-                self.base.chat.pad_id,
-            )
-            next(steps)
+            optimizer = make_optimizer("adamw", list(self.weights.values()), 1e-3)
+            next(train(self._whole, self.examples[:BATCH], self._schedule, optimizer))
         return int(counter.get_total_flops())
 
 
@@ -308,7 +315,7 @@ def peak_flops(device: str, dtype: torch.dtype) -> float:
 
 def contestants(device: str) -> dict[str, tuple[torch.dtype, str]]:
     """Name -> precision and the method of `Race` that runs it."""
-    kinds = ("ours", "trainer", "trl")
+    kinds = ("ours", "trainer", "trl", "answers", "answers_kept")
     if device == "cuda":
         return {f"{kind} bf16": (torch.bfloat16, kind) for kind in kinds}
     return {**{f"{kind} fp32": (torch.float32, kind) for kind in kinds}, "ours bf16": (torch.bfloat16, "ours")}
@@ -332,7 +339,7 @@ def print_memory(arguments: argparse.Namespace) -> None:
 def compare_losses(curves: Mapping[str, list[float]]) -> None:
     """Print how far each curve is from our own in the same precision, or from the first."""
     first = next(iter(curves.values()))
-    print("losses: first and last step, largest relative distance from the first row's")
+    print("losses: first and last step, largest relative distance from the first row's (`answers` is another model)")
     for name, losses in curves.items():
         far = max(abs(loss - own) / own for loss, own in zip(losses, first, strict=True))
         print(f"  {name:14} {losses[0]:.5f} {losses[-1]:.5f}   {far:.1e}")

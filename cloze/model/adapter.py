@@ -62,16 +62,27 @@ def inject(model: Any, config: LoraConfig) -> Any:
         raise SettingsError("targets", str(config.target_modules), f"names of linear layers ({error})") from error
 
 
-def save_adapter(model: Any, folder: Path, base: Base) -> None:
-    """Write the adapter of a PEFT model, and nothing of the base, into a new folder."""
+def save_adapter(model: Any, folder: Path, base: Base, adapted: str = "all") -> None:
+    """Write the adapter of a PEFT model, and nothing of the base, into a new folder.
+
+    Args:
+        adapted: tokens that its weights act on: `all`, or those of the `answer`.
+    """
     folder.mkdir()
     weights = {name: tensor.contiguous().cpu() for name, tensor in get_peft_model_state_dict(model).items()}
     save_file(weights, folder / FILES[0], metadata={"format": "pt"})
     config = model.peft_config["default"]
     config.base_model_name_or_path = base.name  # never a path of the machine that trained it
     config.inference_mode = True
+    if adapted == "answer":  # PEFT, and what reads its adapters, call this activated LoRA
+        config.alora_invocation_tokens, config.task_type = list(base.chat.opening), "CAUSAL_LM"
     config.save_pretrained(folder)
-    kept = {"precision": base.precision, "quantise": base.quantise, "image_layout": base.chat.layout}
+    kept = {
+        "precision": base.precision,
+        "quantise": base.quantise,
+        "image_layout": base.chat.layout,
+        "adapted": adapted,
+    }
     origin = {"base": base.name, "digest": base.digest, **kept}
     (folder / FILES[2]).write_text(json.dumps(origin, indent=2) + "\n")
 
@@ -88,7 +99,8 @@ def adapter_base(folder: Path) -> str:
 
 
 def adapter_origin(folder: Path) -> dict[str, str]:
-    """What an adapter was trained on: `base` and its `digest`, and the `precision`, `quantise` and `image_layout`.
+    """What an adapter was trained on: `base` and its `digest`, and the `precision`, `quantise`, `image_layout`
+    and `adapted` tokens.
 
     Raises:
         DataError: the folder is no adapter of ours.
@@ -100,7 +112,7 @@ def adapter_origin(folder: Path) -> dict[str, str]:
             )
     origin: dict[str, str] = json.loads((folder / FILES[2]).read_text())
     # The first adapters knew no other way and did not say so.
-    return {"precision": "fp32", "quantise": "none", "image_layout": "multi"} | origin
+    return {"precision": "fp32", "quantise": "none", "image_layout": "multi", "adapted": "all"} | origin
 
 
 def adapter_layout(folder: Path, asked: str = "") -> str:
@@ -132,7 +144,7 @@ def load_adapter(base: Base, folder: Path) -> Any:
     """Put a trained adapter into the base.
 
     In fp32 it is merged into the weights, which is exact and faster; in bf16 merging would round them, so it stays
-    beside them.
+    beside them. So does one that acts on answers only: `generate(on_answers=True)` reads prompts without it.
 
     Returns:
         The model that has it, to use instead of the base's.
@@ -148,6 +160,9 @@ def load_adapter(base: Base, folder: Path) -> Any:
             f"trained on base {origin['base']} ({origin['digest'][:20]}), not on {base.name} ({base.digest[:20]})",
             "leave `base` empty to use the adapter's own, or fine-tune again",
         )
-    adapted = PeftModel.from_pretrained(base.model, str(folder))
-    model = adapted.merge_and_unload() if str(base.model.dtype) == "torch.float32" else adapted.get_base_model()
+    config = LoraConfig.from_pretrained(str(folder))
+    config.alora_invocation_tokens = None  # whose turn it is to act is for the caller to say
+    adapted = PeftModel.from_pretrained(base.model, str(folder), config=config)
+    merges = base.precision == "fp32" and origin["adapted"] == "all"
+    model = adapted.merge_and_unload() if merges else adapted.get_base_model()
     return model.eval().requires_grad_(False)

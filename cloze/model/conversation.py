@@ -21,6 +21,7 @@ from cloze.labels.prompts import Part, Picture, model_prompt, one_line, prompt_d
 BLIND = ("none", "images", "text", "order")
 BLANK_SIZE = (64, 64)  # of the picture shown where pictures are hidden: not even a panel's shape is told
 END = "<|im_end|>"
+OPENING = "<|im_start|>assistant\n"  # of the turn that answers
 CHAT_TEMPLATE = """\
 {%- for message in messages -%}
     {{- '<|im_start|>' + message['role'] + '\\n' -}}
@@ -69,6 +70,7 @@ class Chat:
 
     Attributes:
         tokens_per_picture: of a picture of one tile, as all are in `multi`.
+        opening: tokens that open the assistant's turn.
     """
 
     def __init__(self, processor: Any, layout: str = "multi", size_of: SizeOf | None = None) -> None:
@@ -82,6 +84,7 @@ class Chat:
         self.image_id: int = processor.image_token_id
         self.end_id: int = self.tokenizer.convert_tokens_to_ids(END)
         self.pad_id: int = self.tokenizer.pad_token_id
+        self.opening: tuple[int, ...] = tuple(self.tokenizer(OPENING, add_special_tokens=False)["input_ids"])
         drops_first = processor.vision_feature_select_strategy == "default"
         # One tile per picture and one newline; the strategy `default` leaves out a class token.
         self.tokens_per_picture: int = processor.num_image_tokens + 1 - drops_first

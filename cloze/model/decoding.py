@@ -75,6 +75,7 @@ def predict(settings: PredictSettings, workspace: Workspace) -> dict[str, float]
     import torch
 
     from cloze.data.images import open_images
+    from cloze.model.adapter import adapter_origin
     from cloze.model.features import Features, open_store
     from cloze.model.generation import generate
     from cloze.tables import images_uri, read_table, table, write_table
@@ -87,9 +88,12 @@ def predict(settings: PredictSettings, workspace: Workspace) -> dict[str, float]
     prompts = [base.chat.encode(row, blind=settings.blind) for row in rows]
     (workspace.out / "prompt.txt").write_text(f"sequence {prompts[0].sequence_id}\n\n{base.chat.show(prompts[0])}")
     _write_fingerprint(workspace.out / "fingerprint.json", settings, base, rows)
-    store = open_store(base, workspace.cache / "features", settings.features_gb, settings.adapter)
+    store = open_store(base, workspace.cache, settings.features_gb, settings.adapter)
     features = Features(base, images, is_frozen=True, store=store)
-    answers = generate(model, base.chat, prompts, features, settings.batch, settings.max_new_tokens)
+    adapted = adapter_origin(Path(settings.adapter))["adapted"] if settings.adapter else "all"
+    answers = generate(
+        model, base.chat, prompts, features, settings.batch, settings.max_new_tokens, on_answers=adapted == "answer"
+    )
     predictions = [
         {
             "sequence_id": row["sequence_id"],
@@ -128,7 +132,7 @@ def _choose(rows: list[dict[str, Any]], settings: PredictSettings) -> list[dict[
 
 def _load(settings: PredictSettings, images: "ImageFolder") -> "tuple[Base, Any]":
     """The base, and the model to use: the base's own or the adapted one."""
-    from cloze.model.adapter import adapter_layout, adapter_origin, load_adapter
+    from cloze.model.adapter import adapter_base, adapter_layout, load_adapter
     from cloze.model.base import SAMPLE, load_base
 
     if not settings.adapter:
@@ -136,7 +140,7 @@ def _load(settings: PredictSettings, images: "ImageFolder") -> "tuple[Base, Any]
         return base, base.model
     folder = Path(settings.adapter)
     layout = adapter_layout(folder, settings.image_layout)
-    base = load_base(settings.base or adapter_origin(folder)["base"], settings.precision, layout, images.size)
+    base = load_base(settings.base or adapter_base(folder), settings.precision, layout, images.size)
     return base, load_adapter(base, folder)
 
 

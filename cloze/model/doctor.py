@@ -51,6 +51,7 @@ _ASSUMED_SIZE: Size = (700, 450)
 _ASSUMED_PICTURES = 5
 _ASSUMED_WORDS = 400
 _ASSUMED_ANSWER = 120
+_ASSUMED_OPENING = 3  # tokens that open the assistant's turn
 # Weights of a folder larger than this take longer to read than an examination may.
 _DIGEST_BYTES = 2 * GIB
 
@@ -306,12 +307,15 @@ def _tokens(
         notes.fault("tokens", SettingsError("image_layout", settings.image_layout, f"one that fits: {problem}"))
     tiles = max(sum(picture_tiles(config, settings.image_layout, size) for size in s) for s in pictures.sizes)
     rows_of_batch = min(settings.batch, n_examples) if n_examples else settings.batch
+    opening = len(chat.opening) if chat else _ASSUMED_OPENING
+    with_lora = opening + max(answers) if settings.adapted == "answer" else typical.maximum
     load = Load(
         rows=rows_of_batch,
-        tokens=typical.maximum,
+        tokens=with_lora,
         supervised=rows_of_batch * max(answers),
         picture_tokens=rows_of_batch * spreads[settings.image_layout].maximum,
         tiles=rows_of_batch * tiles,
+        prompt=typical.maximum - with_lora,
     )
     facts = TokenFacts(
         basis=basis,
@@ -433,8 +437,10 @@ def _data(chosen: Chosen, notes: _Notes) -> DataFacts:
 def _memory(
     settings: FinetuneSettings, shape: Shape, load: Load, device: Device, notes: _Notes, *, is_run: bool
 ) -> MemoryFacts:
-    kept, again = (estimate(shape.config, settings, load, checkpointing=flag) for flag in (False, True))
-    checkpointing = needs_checkpointing(settings.checkpointing, kept, device)
+    kept = again = estimate(shape.config, settings, load, checkpointing=False)
+    if settings.adapted == "all":
+        again = estimate(shape.config, settings, load, checkpointing=True)
+    checkpointing = settings.adapted == "all" and needs_checkpointing(settings.checkpointing, kept, device)
     chosen = again if checkpointing else kept
     if not device.fits(chosen):
         least = f"a step takes {chosen.total / GIB:.1f} GiB, {device.name} has {device.free_bytes / GIB:.1f} free"
@@ -445,7 +451,7 @@ def _memory(
     return MemoryFacts(
         device=device.name,
         available=device.free_bytes,
-        batch=f"{load.rows} x {load.tokens:,} tokens, {load.supervised:,} with loss, {load.tiles} tiles",
+        batch=f"{load.rows} x {load.prompt + load.tokens:,} tokens, {load.supervised:,} with loss, {load.tiles} tiles",
         kept=kept,
         checkpointed=again,
         checkpointing=checkpointing,

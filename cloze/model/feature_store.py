@@ -1,10 +1,11 @@
-"""Features of a frozen vision tower on disk, memory-mapped: computed once per picture, for every run that needs them.
+"""What a frozen base makes of its inputs, on disk, memory-mapped: computed once, for every run that needs it.
 
 A store is a folder for one way to compute features: whatever decides the numbers is in the folder's name, and a
-picture's key is the digest of its file. So nothing has to be invalidated: other content and other weights are found
-nowhere. Records are appended to shard files; an SQLite index says where each lies. A record is written before its row
-is committed, in one transaction that other writers wait for: a process that is killed leaves bytes that no row names
-and that the next writer takes. Each row holds a checksum, so what a disk lost is computed again and never read.
+picture's key is the digest of its file, a prompt's that of its tokens and pictures. So nothing has to be invalidated:
+other content and other weights are found nowhere. Records are appended to shard files; an SQLite index says where
+each lies. A record is written before its row is committed, in one transaction that other writers wait for: a process
+that is killed leaves bytes that no row names and that the next writer takes. Each row holds a checksum, so what a disk
+lost is computed again and never read.
 """
 
 import errno
@@ -16,6 +17,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,11 +41,12 @@ create index if not exists places on pictures (shard, first);
 
 
 class Stored(NamedTuple):
-    """A picture as the vision tower sees it.
+    """A picture as the vision tower sees it, or a prompt as the language model does.
 
     Attributes:
-        tiles: (tiles, tokens, channels) of the tower, in its own precision, in the host's memory.
-        size: height and width of the picture in pixels.
+        tiles: (tiles, tokens, channels) of the tower, or (layers * 2 * heads, tokens, size of a head) keys and values;
+            in the base's own precision, in the host's memory.
+        size: height and width of the picture in pixels; (0, 0) of a prompt.
     """
 
     tiles: torch.Tensor
@@ -51,7 +54,7 @@ class Stored(NamedTuple):
 
 
 class FeatureStore:
-    """Features by the digest of the picture's file. Threads and processes of one machine may share it.
+    """Features by the digest of what they are made of. Threads and processes of one machine may share it.
 
     Args:
         root: folder of all stores.
@@ -86,12 +89,15 @@ class FeatureStore:
             self._index.execute("pragma journal_mode = wal")
             self._index.execute("pragma synchronous = normal")
             self._index.executescript(_SCHEMA)
-        others = (path for path in root.glob("*/*.bin") if path.parent != self.folder)
-        self._budget = budget_bytes - sum(path.stat().st_size for path in others)
+        self._budget = budget_bytes
         self._is_full = False
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="features")
+        self._written: Future[None] | None = None
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Store what waits, and let go of the files."""
+        self.flush()
+        self._writer.shutdown()
         with self._lock:
             self._index.close()
             self._maps.clear()
@@ -115,6 +121,22 @@ class FeatureStore:
             return None
         return Stored(torch.from_numpy(content).view(self._dtype).reshape(shape), (height, width))
 
+    def add_soon(self, pictures: Mapping[str, Stored]) -> None:
+        """As `add`, in a thread of its own and of features on any device: the device does not wait for the disk."""
+        if self._is_full:
+            return
+        self.flush()  # no more than one write waits, and an error is not lost
+
+        def write() -> None:
+            self.add({key: picture._replace(tiles=picture.tiles.cpu()) for key, picture in pictures.items()})
+
+        self._written = self._writer.submit(write)
+
+    def flush(self) -> None:
+        """Wait until what was added is stored."""
+        if self._written:
+            self._written.result()
+
     def add(self, pictures: Mapping[str, Stored]) -> None:
         """Store features by key; those that are there already stay as they are.
 
@@ -123,9 +145,11 @@ class FeatureStore:
         if self._is_full or not pictures:
             return
         try:
+            others = (path for path in self.folder.parent.glob("*/*.bin") if path.parent != self.folder)
+            budget = self._budget - sum(path.stat().st_size for path in others)
             with self._lock, self._transaction():
                 for key, picture in pictures.items():
-                    self._add(key, picture)
+                    self._add(key, picture, budget)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -135,12 +159,12 @@ class FeatureStore:
                 raise
             self._say_full("the disk is full")
 
-    def _add(self, key: str, picture: Stored) -> None:
+    def _add(self, key: str, picture: Stored, budget: int) -> None:
         if self._is_full or self._index.execute("select 1 from pictures where key = ?", (key,)).fetchone():
             return
         content = picture.tiles.contiguous().view(torch.uint8).numpy().reshape(-1)
         shard, first = self._free_place(content.nbytes)
-        if shard * self._shard_bytes + first + content.nbytes > self._budget:
+        if shard * self._shard_bytes + first + content.nbytes > budget:
             self._say_full("features_gb is used up")
             return
         path = self._shard(shard)
@@ -187,7 +211,7 @@ class FeatureStore:
     def _say_full(self, why: str) -> None:
         self._is_full = True
         logger.warning(
-            "%s: further picture features are computed whenever they are needed; a folder in %s that nothing uses any "
+            "%s: further features are computed whenever they are needed; a folder in %s that nothing uses any "
             "more may be deleted",
             why,
             self.folder.parent,

@@ -13,7 +13,6 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from cloze.digests import file_digest
 from cloze.model.adapter import FILES, adapts_vision
-from cloze.model.base import Base, device, pixels
+from cloze.model.base import DTYPES, Base, device, pixels
 from cloze.model.conversation import BLANK_SIZE
 from cloze.model.feature_store import FeatureStore, Stored
 
@@ -101,8 +100,6 @@ class Features:
         self._store = store
         self._keys: dict[str | None, str] = {None: _BLANK_KEY}
         self._recent = _Recent(0 if is_frozen else budget_bytes)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="features")
-        self._written: Future[None] | None = None
 
     def __call__(self, names: Sequence[str | None]) -> list[torch.Tensor]:
         """Features of the named pictures, on the model's device; None is a blank grey picture.
@@ -145,10 +142,20 @@ class Features:
         by_name = dict(zip(prepared.pictures, packed, strict=True))
         return [by_name[name] for name in prepared.names]
 
+    def key(self, name: str | None) -> str:
+        """What tells a picture from all others: the digest of its file.
+
+        Raises:
+            DataError: no such picture.
+        """
+        if name is not None and name not in self._keys:
+            self._keys[name] = hashlib.sha256(self._images.read(name)).hexdigest()
+        return self._keys[name]
+
     def flush(self) -> None:
         """Wait until everything computed so far is stored."""
-        if self._written:
-            self._written.result()
+        if self._store:
+            self._store.flush()
 
     def _known(self, name: str | None) -> Picture | tuple[str, Image.Image]:
         """The picture as it was kept; otherwise its key and itself. Its file is read at most once."""
@@ -178,20 +185,9 @@ class Features:
             values = torch.cat([picture.values for picture in group])
             tiles = see(self._base.model, values).split([len(picture.values) for picture in group])
             seen |= {picture.key: some for picture, some in zip(group, tiles, strict=True)}
-        self._keep([(picture, seen[picture.key]) for picture in unseen])
+        if self._store and unseen:
+            self._store.add_soon({picture.key: Stored(seen[picture.key], picture.size) for picture in unseen})
         return [seen[picture.key] for picture in pictures]
-
-    def _keep(self, computed: Sequence[tuple[Picture, torch.Tensor]]) -> None:
-        """Store features in a thread of their own: the device does not wait for the disk."""
-        store = self._store
-        if store is None or not computed:
-            return
-        self.flush()  # no more than one write waits, and an error is not lost
-
-        def write() -> None:
-            store.add({picture.key: Stored(tiles.cpu(), picture.size) for picture, tiles in computed})
-
-        self._written = self._writer.submit(write)
 
 
 class _Recent:
@@ -219,19 +215,23 @@ class _Recent:
                 self._bytes -= self._kept.popitem(last=False)[1].values.nbytes
 
 
-def open_store(base: Base, root: Path, gigabytes: float, adapter: str = "") -> FeatureStore | None:
-    """The store of the features that this base's frozen tower gives; None where nothing is to be kept.
+def open_store(
+    base: Base, cache: Path, gigabytes: float, adapter: str = "", of: str = "pictures"
+) -> FeatureStore | None:
+    """The store of what this base's frozen parts make of their inputs; None where nothing is to be kept.
 
     Args:
         base: the loaded base.
-        root: folder of all stores.
-        gigabytes: of all stores in `root` together.
+        cache: folder of what may be made again; all stores lie in its `features`.
+        gigabytes: of all stores together.
         adapter: folder of the adapter that the base has inside, if any.
+        of: `pictures`, as the vision tower sees them, or `prompts`, as the language model does.
     """
     if gigabytes == 0:
         return None
-    tower, chat = base.model.model.vision_tower, base.chat
+    tower, reader, chat = base.model.model.vision_tower, base.model.model.language_model, base.chat
     what = {
+        "of": of,
         "base": base.digest,
         "adapter": file_digest(Path(adapter) / FILES[0]) if adapter and adapts_vision(Path(adapter)) else None,
         "precision": str(tower.dtype),
@@ -242,7 +242,10 @@ def open_store(base: Base, root: Path, gigabytes: float, adapter: str = "") -> F
         "libraries": [torch.__version__, transformers.__version__, PIL.__version__],
         "version": VERSION,
     }
-    return FeatureStore(root, what, tower.dtype, int(gigabytes * 1e9))
+    if of == "prompts":
+        what |= {"quantise": base.quantise, "reader": [str(base.model.dtype), reader.config._attn_implementation]}
+    dtype = tower.dtype if of == "pictures" else DTYPES[base.precision]
+    return FeatureStore(cache / "features", what, dtype, int(gigabytes * 1e9))
 
 
 def as_pictures(features: Sequence[torch.Tensor]) -> dict[str, Any]:

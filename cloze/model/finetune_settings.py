@@ -78,7 +78,7 @@ class FinetuneSettings:
     )
     vision_lora: bool = setting("Adapt the vision tower's layers of these names, too.", default=False)
     adapted: str = setting(
-        "Tokens that LoRA weights act on: all, or the answer's only, so that the frozen base reads the prompt.",
+        "Tokens that LoRA weights act on: all, or the answer's, so that the frozen base reads the prompt, once.",
         default="all",
         choices=ADAPTED,
     )
@@ -99,7 +99,9 @@ class FinetuneSettings:
         default="auto",
         choices=CHECKPOINTING,
     )
-    features_gb: float = setting("Keep so many GB of picture features on disk, in the cache.", default=50.0)
+    features_gb: float = setting(
+        "Keep so many GB of what the frozen base makes of pictures and prompts on disk, in the cache.", default=50.0
+    )
     save_minutes: float = setting("Save a checkpoint so often, and whenever a signal asks to stop.", default=10.0)
     seed: int = setting("Decides which examples are drawn, their order and the first LoRA weights.", default=42)
     threads: int = setting("Processor threads.", default=1)
@@ -123,6 +125,11 @@ class FinetuneSettings:
         for name in ("examples", "features_gb", "save_minutes"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(name, getattr(self, name), "0 or more")
+        if self.adapted == "answer":
+            for name, wrong, right in (("vision_lora", True, "no"), ("checkpointing", "yes", "auto or no")):
+                if getattr(self, name) == wrong:
+                    expected = f"{right} with adapted=answer, which computes prompts without gradients"
+                    raise SettingsError(name, "yes", expected)
         if not all(self.target_names):
             raise SettingsError("targets", self.targets, "names separated by commas, such as q_proj,v_proj")
 

@@ -15,6 +15,7 @@ from transformers import DynamicCache
 
 from cloze.model.conversation import Chat, Example
 from cloze.model.features import Features, Prepared, as_pictures
+from cloze.model.objectives import without_lora
 from cloze.model.prefetch import ahead
 
 
@@ -35,9 +36,20 @@ class Answer:
 
 
 def generate(
-    model: Any, chat: Chat, examples: Sequence[Example], features: Features, batch: int, max_new_tokens: int
+    model: Any,
+    chat: Chat,
+    examples: Sequence[Example],
+    features: Features,
+    batch: int,
+    max_new_tokens: int,
+    *,
+    on_answers: bool = False,
 ) -> list[Answer]:
-    """Answer prompts greedily, the longest first; answers come in the order of the examples."""
+    """Answer prompts greedily, the longest first; answers come in the order of the examples.
+
+    Args:
+        on_answers: the model's LoRA weights act from the opening of the answer on (`adapted=answer`).
+    """
     order = sorted(range(len(examples)), key=lambda index: -len(examples[index].ids))
     batches = [order[start : start + batch] for start in range(0, len(order), batch)]
     answers: dict[int, Answer] = {}
@@ -49,7 +61,7 @@ def generate(
         for indices, pictures in prepared:
             started = time.perf_counter()
             some = [examples[index] for index in indices]
-            outputs = generate_batch(model, chat, some, features, pictures, max_new_tokens)
+            outputs = generate_batch(model, chat, some, features, pictures, max_new_tokens, on_answers=on_answers)
             seconds = (time.perf_counter() - started) / len(indices)
             answers |= {
                 index: _answer(chat, example, output, seconds)
@@ -67,6 +79,8 @@ def generate_batch(
     features: Features,
     prepared: Prepared,
     max_new_tokens: int,
+    *,
+    on_answers: bool = False,
 ) -> list[list[int]]:
     """Token ids of the answer to each prompt; one that ended holds `<|im_end|>` as its last.
 
@@ -81,6 +95,17 @@ def generate_batch(
     cache = DynamicCache(config=model.config)
     outputs: list[list[int]] = [[] for _ in examples]
     is_open = torch.ones(len(examples), dtype=torch.bool, device=model.device)
+    if on_answers:
+        end = -len(chat.opening)
+        with without_lora(model):
+            model.model(
+                ids[:, :end],
+                mm_encoder_outputs=pictures,
+                attention_mask=mask[:, :end],
+                position_ids=positions[:, :end],
+                past_key_values=cache,
+            )
+        inputs, positions = {"input_ids": ids[:, end:]}, positions[:, end:]
     for _ in range(max_new_tokens):
         found = model.model(**inputs, attention_mask=mask, position_ids=positions, past_key_values=cache)
         token = model.lm_head(found.last_hidden_state[:, -1]).argmax(-1)

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn import functional
 
-from cloze.model.batches import Batch, collate, epoch_order
+from cloze.model.batches import epoch_order
 from cloze.model.conversation import Example
-from cloze.model.features import Features, Prepared, as_pictures
+from cloze.model.objectives import Objective
 from cloze.model.prefetch import ahead
 from cloze.model.processes import ALONE, Processes
 
@@ -70,12 +69,10 @@ class Step:
 
 
 def train(
-    model: Any,
+    objective: Objective,
     examples: Sequence[Example],
-    features: Features,
     schedule: Schedule,
     optimizer: torch.optim.Optimizer,
-    pad_id: int,
     *,
     done: int = 0,
     processes: Processes = ALONE,
@@ -91,15 +88,15 @@ def train(
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     n_steps = schedule.steps(len(examples))
     started = time.perf_counter()
-    for number, batches, pictures in _ready(examples, features, schedule, pad_id, done, processes):
+    for number, batches, own_share in _ready(objective, examples, schedule, done, processes):
         _seed(schedule.seed, number, processes.rank)
         lr = lr_at(number, n_steps, schedule.lr, schedule.warmup)
         for group in optimizer.param_groups:
             group["lr"] = lr
-        n_supervised = sum(int(batch.supervised.sum()) for batch in batches)
+        n_supervised = sum(sum(example.supervised) for batch in batches for example in batch)
         own = 0.0
-        for batch, prepared in zip(processes.share(batches), pictures, strict=True):
-            loss = answer_loss(model, batch, features.finish(prepared)) / n_supervised
+        for prepared in own_share:
+            loss = objective.loss(prepared) / n_supervised
             loss.backward()
             own += loss.item()
         processes.sum_gradients(parameters)
@@ -107,24 +104,19 @@ def train(
         grad_norm = float(torch.nn.utils.clip_grad_norm_(parameters, MAX_GRAD_NORM))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        n_tokens = sum(batch.n_tokens for batch in batches)
+        n_tokens = sum(len(example.ids) for batch in batches for example in batch)
         yield Step(number + 1, n_steps, total, lr, grad_norm, n_tokens, time.perf_counter() - started)
         started = time.perf_counter()
 
 
 def _ready(
-    examples: Sequence[Example],
-    features: Features,
-    schedule: Schedule,
-    pad_id: int,
-    done: int,
-    processes: Processes,
-) -> Iterator[tuple[int, list[Batch], list[Prepared]]]:
-    """Steps that are left, counted from 0, with their batches, and this process's pictures read ahead in threads."""
+    objective: Objective, examples: Sequence[Example], schedule: Schedule, done: int, processes: Processes
+) -> Iterator[tuple[int, list[list[Example]], list[Any]]]:
+    """Steps that are left, counted from 0, with their batches; this process's share is prepared ahead in threads."""
 
-    def prepare(step: tuple[int, list[list[Example]]]) -> tuple[int, list[Batch], list[Prepared]]:
-        batches = [collate(some, pad_id) for some in step[1]]
-        return step[0], batches, [features.prepare(batch.pictures) for batch in processes.share(batches)]
+    def prepare(step: tuple[int, list[list[Example]]]) -> tuple[int, list[list[Example]], list[Any]]:
+        number, batches = step
+        return number, batches, [objective.prepare(batch) for batch in processes.share(batches)]
 
     with closing(ahead(_groups(examples, schedule, done), prepare)) as ready:
         yield from ready
@@ -155,34 +147,17 @@ def lr_at(step: int, n_steps: int, highest: float, warmup: float) -> float:
     return highest * 0.5 * (1 + math.cos(math.pi * (step - n_warmup) / (n_steps - n_warmup)))
 
 
-def answer_loss(model: Any, batch: Batch, pictures: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Summed cross-entropy of the supervised tokens; logits are computed for these only.
-
-    Args:
-        model: a LlavaOnevisionForConditionalGeneration, LoRA layers inside or not.
-        pictures: features of the batch's pictures, (tokens, hidden size) each.
-    """
-    device = model.device
-    ids, supervised = batch.ids.to(device), batch.supervised.to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=model.dtype == torch.bfloat16):
-        found = model.model(ids, mm_encoder_outputs=as_pictures(pictures), use_cache=False)
-        is_next = supervised[:, 1:]
-        logits = model.lm_head(found.last_hidden_state[:, :-1][is_next])
-    return functional.cross_entropy(logits.float(), ids[:, 1:][is_next], reduction="sum")
-
-
 @torch.no_grad()
-def mean_loss(
-    model: Any, examples: Sequence[Example], features: Features, batch: int, pad_id: int, processes: Processes = ALONE
-) -> float:
+def mean_loss(objective: Objective, examples: Sequence[Example], batch: int, processes: Processes = ALONE) -> float:
     """Mean loss per supervised token, with dropout off."""
+    model = objective.model
     was_training = model.training
     model.eval()
     total, n_supervised = 0.0, 0
     for start in processes.share(range(0, len(examples), batch)):
-        together = collate(examples[start : start + batch], pad_id)
-        total += answer_loss(model, together, features(together.pictures)).item()
-        n_supervised += int(together.supervised.sum())
+        some = examples[start : start + batch]
+        total += objective.loss(objective.prepare(some)).item()
+        n_supervised += sum(sum(example.supervised) for example in some)
     model.train(was_training)
     total, n_supervised_all = processes.sum(total, n_supervised)
     return total / n_supervised_all

@@ -18,10 +18,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from transformers import DynamicCache
 
 from cloze.model.adapter import inject, lora_config
 from cloze.model.base import DTYPES
 from cloze.model.known_bases import meta_model
+from cloze.model.objectives import precise, without_lora
 
 if TYPE_CHECKING:
     from cloze.model.finetune_settings import FinetuneSettings
@@ -39,10 +41,11 @@ class Load(NamedTuple):
 
     Attributes:
         rows: examples in it.
-        tokens: of its longest example.
+        tokens: of its longest example that are read with gradients.
         supervised: tokens that carry loss, all rows together.
         picture_tokens: all rows together.
         tiles: that the vision tower would see, all rows together.
+        prompt: tokens of its longest prompt, where prompts are read before, without gradients (`adapted=answer`).
     """
 
     rows: int
@@ -50,6 +53,7 @@ class Load(NamedTuple):
     supervised: int
     picture_tokens: int
     tiles: int
+    prompt: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ class Estimate:
         weights: of the frozen base.
         lora: LoRA weights, their gradients and the optimizer's state.
         features: of the batch's pictures.
-        activations: kept for the backward pass by the language model, and by the vision tower where it is trained.
+        activations: kept for the backward pass by the language model, and by the vision tower where it is trained;
+            keys and values of prompts that were read before.
         logits: kept, of the supervised tokens.
         working: what comes and goes above all this while gradients are computed.
     """
@@ -138,13 +143,18 @@ def measure(model: Any, load: Load, *, with_vision: bool) -> Passes:
     device = next(model.parameters()).device
     live = _LiveBytes(model)
     with live:
-        with torch.autocast(device.type, torch.bfloat16, enabled=model.dtype == torch.bfloat16):
+        with precise(model):
+            cache = _read(model, load)
             embeds = torch.zeros(load.rows, load.tokens, hidden, dtype=model.dtype, device=device)
             if with_vision:
                 embeds = embeds + _seen(model, load.tiles)
             # No mask, as in a batch that is padded on the right: attention is causal by itself.
+            mask = torch.zeros(load.rows, 1, load.tokens, load.prompt + load.tokens, device=device) if cache else None
             found = model.model.language_model(
-                inputs_embeds=embeds, attention_mask={"full_attention": None}, use_cache=False
+                inputs_embeds=embeds,
+                attention_mask={"full_attention": mask},
+                past_key_values=cache,
+                use_cache=cache is not None,
             ).last_hidden_state
             del embeds
             kept = live.bytes
@@ -156,6 +166,27 @@ def measure(model: Any, load: Load, *, with_vision: bool) -> Passes:
         del found
         loss.backward()
     return Passes(kept, after_loss - kept, live.peak - after_loss)
+
+
+def _read(model: Any, load: Load) -> DynamicCache | None:
+    """Keys and values of the prompts, one read after another."""
+    if load.prompt == 0:
+        return None
+    hidden, device = model.config.text_config.hidden_size, next(model.parameters()).device
+    caches = []
+    with torch.no_grad(), without_lora(model):
+        for _ in range(load.rows):
+            cache = DynamicCache(config=model.config)
+            embeds = torch.zeros(1, load.prompt, hidden, dtype=model.dtype, device=device)
+            model.model.language_model(
+                inputs_embeds=embeds, attention_mask={"full_attention": None}, past_key_values=cache
+            )
+            caches.append(cache)
+        together = DynamicCache(config=model.config)
+        for number, layers in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
+            keys, values = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("keys", "values"))
+            together.update(keys, values, number)
+    return together
 
 
 def without_memory(model: Any) -> FakeTensorMode:

@@ -19,7 +19,7 @@ from PIL import Image
 from cloze.data.images import SUFFIXES, open_images, stays_below
 from cloze.data.pictures import problem_of, to_rgb
 from cloze.errors import DataError
-from cloze.model.adapter import adapter_base, adapter_layout, load_adapter
+from cloze.model.adapter import adapter_base, adapter_layout, adapter_origin, load_adapter
 from cloze.model.base import load_base
 from cloze.model.decoding import predictor_settings
 from cloze.model.features import Features
@@ -60,6 +60,7 @@ class Predictor:
         self._model = load_adapter(loaded, adapter)
         self._chat = loaded.chat
         self._max_new_tokens = max_new_tokens
+        self._on_answers = adapter_origin(adapter)["adapted"] == "answer"
         self._n_panels = n_panels
         self._image_root = image_root
         self._features = Features(loaded, self._sent, is_frozen=True)
@@ -78,7 +79,15 @@ class Predictor:
         with self._lock:  # a server answers in many threads; model and features are for one at a time
             self._sent.contents = contents
             prompts = [self._chat.encode(sequence) for sequence in sequences]
-            return generate(self._model, self._chat, prompts, self._features, BATCH, self._max_new_tokens)
+            return generate(
+                self._model,
+                self._chat,
+                prompts,
+                self._features,
+                BATCH,
+                self._max_new_tokens,
+                on_answers=self._on_answers,
+            )
 
     def _sequence(self, row: Mapping[str, Any], where: str, contents: dict[str, bytes]) -> dict[str, Any]:
         """A row of the sequences table for a request; its pictures, named by their digests, go to `contents`."""

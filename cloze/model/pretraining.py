@@ -131,6 +131,7 @@ def _train(
 ) -> float:
     """Train all weights on the examples; returns the mean loss of the last tenth of the steps."""
     from cloze.model.loop import Schedule, train
+    from cloze.model.objectives import WholeSequences
     from cloze.model.optimizers import make_optimizer
 
     n_steps = {"captions": settings.caption_steps, "contexts": settings.context_steps}[stage]
@@ -147,7 +148,8 @@ def _train(
 
     base.model.train()
     optimizer = make_optimizer("adamw", list(base.model.parameters()), settings.lr)
-    for step in train(base.model, examples, features, schedule, optimizer, base.chat.pad_id):
+    objective = WholeSequences(base.model, features, base.chat.pad_id)
+    for step in train(objective, examples, schedule, optimizer):
         losses.append(step.loss)
         if step.number % _LOGGED_EVERY == 0:
             workspace.log_metrics({f"{stage}/loss": step.loss, f"{stage}/lr": step.lr}, step.number)

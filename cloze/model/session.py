@@ -11,13 +11,12 @@ import torch
 from tqdm import tqdm
 
 from cloze.errors import DataError
-from cloze.model.base import Base
 from cloze.model.checkpoints import Checkpoint, Checkpoints
 from cloze.model.conversation import Example
 from cloze.model.curve import Curve
-from cloze.model.features import Features
 from cloze.model.finetune_settings import FinetuneSettings
 from cloze.model.loop import Schedule, mean_loss, train
+from cloze.model.objectives import Objective
 from cloze.model.optimizers import load_optimizer_state, make_optimizer, optimizer_state
 from cloze.model.processes import Processes
 from cloze.model.stopping import ask_for_requeue, stop_request
@@ -27,18 +26,12 @@ logger = logging.getLogger(__name__)
 
 
 class Session:
-    """Trains what requires a gradient in the base's model, from the newest checkpoint or from the beginning."""
+    """Trains what requires a gradient in the objective's model, from the newest checkpoint or from the beginning."""
 
     def __init__(
-        self,
-        settings: FinetuneSettings,
-        workspace: Workspace,
-        processes: Processes,
-        base: Base,
-        features: Features,
+        self, settings: FinetuneSettings, workspace: Workspace, processes: Processes, objective: Objective
     ) -> None:
-        self._workspace, self._processes = workspace, processes
-        self._base, self._features = base, features
+        self._workspace, self._processes, self._objective = workspace, processes, objective
         self._schedule = Schedule(
             epochs=settings.epochs,
             batch=settings.batch,
@@ -47,7 +40,7 @@ class Session:
             warmup=settings.warmup,
             seed=settings.seed,
         )
-        self._weights = {name: p for name, p in base.model.named_parameters() if p.requires_grad}
+        self._weights = {name: p for name, p in objective.model.named_parameters() if p.requires_grad}
         self._optimizer = make_optimizer(settings.optimizer, list(self._weights.values()), settings.lr)
         self._checkpoints = Checkpoints(workspace.checkpoints)
         self._save_s = 60 * settings.save_minutes
@@ -63,16 +56,7 @@ class Session:
         this = {**asdict(self._schedule), "examples": len(examples), "steps": n_steps}
         done, curve = self._take_up(this)
         saved_at = time.monotonic()
-        steps = train(
-            self._base.model,
-            examples,
-            self._features,
-            self._schedule,
-            self._optimizer,
-            self._base.chat.pad_id,
-            done=done,
-            processes=self._processes,
-        )
+        steps = train(self._objective, examples, self._schedule, self._optimizer, done=done, processes=self._processes)
         # None: the bar is shown on a terminal only.
         with (
             stop_request() as stop,
@@ -83,7 +67,8 @@ class Session:
                 curve.add(step)
                 bar.update()
                 if held_out and curve.is_validated(step.number):
-                    curve.add_validation(step.number, self._validate(held_out))
+                    val_loss = mean_loss(self._objective, held_out, self._schedule.batch, self._processes)
+                    curve.add_validation(step.number, val_loss)
                 is_due = time.monotonic() - saved_at >= self._save_s
                 n_stops, n_due = self._processes.sum(bool(stop.reason), is_due)  # what one knows, all act upon
                 if n_stops or n_due or step.number == n_steps:
@@ -93,10 +78,6 @@ class Session:
                     raise self._stopped(step.number, stop.reason)
         figures = {"steps": n_steps, "steps_before_resume": done, "train/loss_final": curve.final_loss}
         return figures if curve.validation_loss is None else {**figures, "val/loss_final": curve.validation_loss}
-
-    def _validate(self, held_out: Sequence[Example]) -> float:
-        chat = self._base.chat
-        return mean_loss(self._base.model, held_out, self._features, self._schedule.batch, chat.pad_id, self._processes)
 
     def _take_up(self, this: dict[str, Any]) -> tuple[int, Curve]:
         """Steps that are done, and their curve."""

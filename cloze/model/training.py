@@ -1,6 +1,7 @@
 """Fine-tuning: an adapter for a base, trained on the labels of one paradigm."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,9 +9,12 @@ from cloze.model.finetune_settings import FinetuneSettings
 from cloze.stage import Workspace
 
 if TYPE_CHECKING:
+    from cloze.data.images import ImageFolder
     from cloze.model.base import Base
     from cloze.model.conversation import Example
     from cloze.model.examples import Row
+    from cloze.model.feature_store import FeatureStore
+    from cloze.model.objectives import Objective
     from cloze.model.processes import Processes
 
 
@@ -44,7 +48,6 @@ def _finetune(settings: FinetuneSettings, workspace: Workspace, processes: "Proc
     from cloze.model.base import load_base
     from cloze.model.census import count_parameters
     from cloze.model.doctor import examine
-    from cloze.model.features import Features, open_store
     from cloze.model.session import Session
 
     examined = examine(settings, workspace.cache, is_run=True, processes=processes.size)
@@ -61,13 +64,11 @@ def _finetune(settings: FinetuneSettings, workspace: Workspace, processes: "Proc
     model = _with_lora(base, settings, checkpointing=report.memory.checkpointing)
     lora = count_parameters(model, is_trainable=True)  # of the model itself, not of the plan
     counts |= {"trainable_parameters": lora.total, "trainable_parameters_vision": lora.vision}
-    is_frozen = not settings.vision_lora
-    store = open_store(base, workspace.cache / "features", settings.features_gb) if is_frozen else None
-    features = Features(base, images, is_frozen=is_frozen, store=store)
     held_out = [base.chat.encode(row, chosen.labels[row["sequence_id"]]) for row in chosen.val]
-    counts |= Session(settings, workspace, processes, base, features).train(examples, held_out)
-    features.flush()
-    save_adapter(model, workspace.out / "adapter", base)
+    with ExitStack() as stores:
+        objective = _objective(settings, base, images, workspace.cache, stores)
+        counts |= Session(settings, workspace, processes, objective).train(examples, held_out)
+    save_adapter(model, workspace.out / "adapter", base, settings.adapted)
     return counts
 
 
@@ -88,6 +89,24 @@ def _write_inputs(out: Path, examples: "Sequence[Example]", rows: "Sequence[Row]
         for example, row in zip(examples, rows, strict=True)
     ]
     write_table(pa.Table.from_pylist(used), out / "examples.parquet")
+
+
+def _objective(
+    settings: FinetuneSettings, base: "Base", images: "ImageFolder", cache: Path, stores: ExitStack
+) -> "Objective":
+    """What is to be lowered, with stores that are closed when training ends."""
+    from cloze.model.features import Features, open_store
+    from cloze.model.objectives import AnswersOnly, WholeSequences
+
+    def opened(of: str) -> "FeatureStore | None":
+        store = open_store(base, cache, settings.features_gb, of=of)
+        return stores.enter_context(closing(store)) if store else None
+
+    is_frozen = not settings.vision_lora
+    features = Features(base, images, is_frozen=is_frozen, store=opened("pictures") if is_frozen else None)
+    if settings.adapted == "answer":
+        return AnswersOnly(base, features, opened("prompts"))
+    return WholeSequences(base.model, features, base.chat.pad_id)
 
 
 def _with_lora(base: "Base", settings: FinetuneSettings, *, checkpointing: bool) -> Any:

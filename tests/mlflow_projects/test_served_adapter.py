@@ -170,7 +170,10 @@ def test_a_base_that_moved_is_found_where_the_environment_says(finetuned, tmp_pa
     ("changed", "reason"),
     [
         ({"base": "/not/here"}, r"base /not/here: no such folder.*copy the folder .* name it in CLOZE_BASE"),
-        ({"base": "sample"}, r"trained on base sample .*, not on sample .*it comes with comics-cloze"),
+        (
+            {"base": "sample", "digest": "0" * 64},
+            r"trained on base sample .*, not on sample .*it comes with comics-cloze",
+        ),
         (
             {"base": "nobody/no-base", "digest": "revision 0123456789012345678901234567890123456789"},
             r"base nobody/no-base@0123.*hf download nobody/no-base --revision 0123",

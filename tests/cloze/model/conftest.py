@@ -1,5 +1,6 @@
 """A tiny base with random weights, pictures, sequences and labels: real classes, real files, no training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from PIL import Image
 from cloze.data.images import ImageFolder
 from cloze.labels.prompts import Words, model_prompt
 from cloze.model.base import Base, load_base
+from cloze.model.batches import collate
+from cloze.model.conversation import Example
 from cloze.model.miniature import make_model, make_processor, save_base
 from cloze.stage import Workspace
 from cloze.tables import table, write_table
@@ -82,6 +85,26 @@ def make_tables(folder: Path) -> Tables:
         labels[paradigm] = str(folder / f"{paradigm}.parquet")
         write_table(table("labels", _labels(rows, paradigm), str(pictures)), Path(labels[paradigm]))
     return Tables(str(folder / "sequences.parquet"), labels, rows, pictures)
+
+
+@pytest.fixture
+def examples(base: Base, tables: Tables) -> list[Example]:
+    """The first sequences, with answers of several lengths."""
+    return [base.chat.encode(row, LABELS[index % len(LABELS)]) for index, row in enumerate(tables.rows[:4])]
+
+
+def stock_inputs(base: Base, tables: Tables, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+    """What the stock model takes to compute its own loss."""
+    batch = collate(examples, base.chat.pad_id)
+    pictures: dict[str, torch.Tensor] = base.chat.processor.image_processor(
+        [[Image.open(tables.pictures / str(name)).convert("RGB") for name in e.pictures] for e in examples],
+        return_tensors="pt",
+    )
+    mask = torch.zeros_like(batch.ids)
+    for row, example in enumerate(examples):
+        mask[row, : len(example.ids)] = 1
+    labels = batch.ids.masked_fill(~batch.supervised, -100)
+    return {"input_ids": batch.ids, "attention_mask": mask, "labels": labels, **pictures}
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def test_in_16_bits_an_adapter_stays_beside_the_weights(base, base_folder, tmp_p
 def test_an_adapter_holds_three_small_files_and_says_its_base(base, tmp_path):
     save_adapter(adapted(base), tmp_path / "adapter", base)
     assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == sorted(FILES)
-    kept = {"precision": "fp32", "quantise": "none", "image_layout": "multi"}
+    kept = {"precision": "fp32", "quantise": "none", "image_layout": "multi", "adapted": "all"}
     origin = {"base": base.name, "digest": base.digest, **kept}
     assert json.loads((tmp_path / "adapter" / "base.json").read_text()) == origin
     assert adapter_origin(tmp_path / "adapter")["base"] == base.name
@@ -98,6 +98,17 @@ def test_an_adapter_from_before_there_were_layouts_is_multi(base, tmp_path):
     save_adapter(adapted(base), tmp_path / "adapter", base)
     (tmp_path / "adapter" / "base.json").write_text(json.dumps({"base": base.name, "digest": base.digest}))
     assert adapter_layout(tmp_path / "adapter") == "multi"
+
+
+def test_an_adapter_that_acts_on_answers_says_so_to_us_and_to_peft_and_stays_beside_the_weights(
+    base, base_folder, tmp_path
+):
+    save_adapter(adapted(base), tmp_path / "adapter", base, "answer")
+    assert adapter_origin(tmp_path / "adapter")["adapted"] == "answer"
+    config = LoraConfig.from_pretrained(str(tmp_path / "adapter"))
+    assert base.chat.tokenizer.decode(config.alora_invocation_tokens) == "<|im_start|>assistant\n"
+    loaded = load_adapter(load_base(str(base_folder)), tmp_path / "adapter")
+    assert any("lora_A" in name for name, _ in loaded.named_parameters())
 
 
 @pytest.mark.parametrize("vision", [True, False])

@@ -1,9 +1,11 @@
 import pytest
 import torch
+from peft import LoraConfig, PeftModel
 
-from cloze.model.base import Base
+from cloze.model.adapter import add_adapter, load_adapter, save_adapter, target_pattern
+from cloze.model.base import Base, load_base
 from cloze.model.conversation import Example
-from cloze.model.features import Features
+from cloze.model.features import Features, as_pictures
 from cloze.model.generation import generate, generate_batch
 
 
@@ -34,6 +36,28 @@ def test_kept_keys_and_values_give_what_reading_all_again_gives(base, sequence, 
         read = Example("again", ids, (False,) * len(ids), prompt.pictures)
         assert tokens_of(base, read, features, 1) == [token]
         ids = (*ids, token)
+
+
+def test_weights_that_act_on_answers_write_what_pefts_activated_lora_writes(base, base_folder, tables, tmp_path):
+    torch.manual_seed(0)
+    weights = LoraConfig(
+        r=4, init_lora_weights=False, target_modules=target_pattern(["v_proj", "o_proj"], vision=False)
+    )
+    save_adapter(add_adapter(base, weights), tmp_path / "adapter", base, "answer")
+    ours = load_base(str(base_folder))
+    model, features = load_adapter(ours, tmp_path / "adapter"), Features(ours, tables.images, is_frozen=True)
+    prompts = [ours.chat.encode(row) for row in tables.rows[:3]]
+    pictures = features.prepare([name for prompt in prompts for name in prompt.pictures])
+    found = generate_batch(model, ours.chat, prompts, features, pictures, 6, on_answers=True)
+    assert found != generate_batch(model, ours.chat, prompts, features, pictures, 6)
+    theirs = PeftModel.from_pretrained(load_base(str(base_folder)).model, str(tmp_path / "adapter"))
+    for prompt, answer in zip(prompts, found, strict=True):
+        ids = list(prompt.ids)
+        for token in answer:
+            with torch.no_grad():
+                logits = theirs(torch.tensor([ids]), mm_encoder_outputs=as_pictures(features(prompt.pictures))).logits
+            assert int(logits[0, -1].argmax()) == token
+            ids.append(token)
 
 
 def test_an_answer_that_ends_its_turn_is_told_from_one_that_is_cut(base, sequence, features):

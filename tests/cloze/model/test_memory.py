@@ -77,6 +77,21 @@ def test_activations_are_what_autograd_really_saves(config, precision):
     assert estimate(config, settings, LOAD, checkpointing=False).activations == pytest.approx(really, rel=0.02)
 
 
+def test_keys_and_values_of_prompts_count_and_their_activations_do_not(config):
+    settings = replace(SETTINGS, adapted="answer")
+    load = LOAD._replace(tokens=40, prompt=260)
+    seeming = made(config, settings, "meta")
+    with without_memory(seeming):
+        found = measure(seeming, load, with_vision=False)
+    expected = measure(made(config, settings, "cpu"), load, with_vision=False)
+    assert found.kept == pytest.approx(expected.kept, rel=0.02)
+    keys_and_values = 2 * 5 * 2 * 2 * 32 * 260 * 4  # both, layers, rows, heads, their size, tokens, bytes
+    alone = measure(made(config, settings, "cpu"), load._replace(prompt=0), with_vision=False)
+    assert found.kept > alone.kept + keys_and_values
+    assert found.kept < measure(made(config, settings, "cpu"), LOAD, with_vision=False).kept / 2
+    assert estimate(config, settings, load, checkpointing=False).activations == found.kept
+
+
 @pytest.mark.parametrize("with_vision", [False, True])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_a_step_without_memory_counts_what_the_same_step_with_memory_does(config, with_vision, checkpointing):
