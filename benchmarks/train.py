@@ -289,7 +289,8 @@ def _in_order(kind: type[Trainer]) -> type[Trainer]:
 def _example(names: Sequence[str], size: Size, chat: Chat, random: np.random.Generator) -> Example:
     words = [int(token) for token in random.integers(0, 256, size.n_words)]
     picture = [chat.image_id] * chat.tokens_per_picture
-    ids = [*words[:8], *(token for _ in names for token in picture), *words[8:]]
+    asked, answer = words[8 : -size.n_answer], words[-size.n_answer :]
+    ids = [*words[:8], *(token for _ in names for token in picture), *asked, *chat.opening, *answer]
     supervised = [False] * (len(ids) - size.n_answer) + [True] * size.n_answer
     return Example(names[0], tuple(ids), tuple(supervised), tuple(names))
 
@@ -301,10 +302,10 @@ def _wait() -> None:
 
 def peak_flops(device: str, dtype: torch.dtype) -> float:
     """FLOP/s of the fastest of some square matrix products."""
-    n = 8192 if device == "cuda" else 2048
+    n = 8192 if device == "cuda" else 1024
     one = torch.randn(n, n, device=device).to(dtype)
     best = 0.0
-    for _ in range(8):
+    for _ in range(32 if device == "cuda" or dtype is torch.float32 else 2):
         _wait()
         started = time.perf_counter()
         one @ one
@@ -323,7 +324,7 @@ def contestants(device: str) -> dict[str, tuple[torch.dtype, str]]:
 
 def peak_memory_gb(name: str, arguments: argparse.Namespace) -> float:
     """The most memory that some steps of one contestant take in a process of its own, in GB."""
-    command = [sys.executable, "-m", "benchmarks.train", "--memory-of", name, "--steps", "3"]
+    command = [sys.executable, "-m", "benchmarks.train", "--memory-of", name, "--steps", "2"]
     command += ["--size", arguments.size, "--device", arguments.device, "--threads", str(arguments.threads)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout.splitlines()[-1])

@@ -8,10 +8,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import torch
+from huggingface_hub import constants
 from transformers import (
     AutoConfig,
     AutoTokenizer,
@@ -32,6 +36,7 @@ SAMPLE = "sample"
 REVISION = "revision "  # what the digest of a base from the hub begins with
 SAMPLE_FOLDER = Path(__file__).parent.parent / "sample" / "weights" / "base"
 LATEST = "main"
+_ANSWER_S = 5  # seconds in which the hub answers, or is not there
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -86,15 +91,35 @@ class PictureProcessor(LlavaOnevisionProcessor):
     @classmethod
     def load(cls, place: str | Path, revision: str = LATEST) -> "PictureProcessor":
         """The processor of a folder or hub id as the hub lays it out."""
-        options, _ = cls.get_processor_dict(place, revision=revision)
+        where = _where(place, revision)
+        options, _ = cls.get_processor_dict(place, **where)
         return cls(
-            LlavaOnevisionImageProcessorPil.from_pretrained(place, revision=revision),
-            AutoTokenizer.from_pretrained(place, revision=revision),
+            LlavaOnevisionImageProcessorPil.from_pretrained(place, **where),
+            AutoTokenizer.from_pretrained(place, **where),
             options["num_image_tokens"],
             options["vision_feature_select_strategy"],
             CHAT_TEMPLATE,
             vision_aspect_ratio=options.get("vision_aspect_ratio", "anyres_max_9"),
         )
+
+
+def _where(place: str | Path, revision: str) -> dict[str, Any]:
+    """What `from_pretrained` is told of a folder, or of an id on a hub that may or may not answer."""
+    return {"revision": revision, "local_files_only": Path(place).is_dir() or _is_offline()}
+
+
+@cache
+def _is_offline() -> bool:
+    """Nobody answers at the hub, so what it would give must be in its cache; its client would ask for minutes."""
+    if constants.HF_HUB_OFFLINE:
+        return True
+    try:
+        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=_ANSWER_S).close()  # noqa: S310 - http(s)
+    except HTTPError:  # an answer, too
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def device() -> torch.device:
@@ -128,7 +153,8 @@ def load_base(
         if place.is_dir():
             identity, digest = name, folder_digest(place)
         else:
-            revision = AutoConfig.from_pretrained(str(place), revision=revision)._commit_hash or revision
+            config = AutoConfig.from_pretrained(str(place), **_where(place, revision))
+            revision = config._commit_hash or revision
             identity, digest = str(place), f"{REVISION}{revision}"
         chat = Chat(PictureProcessor.load(str(place), revision), layout, size_of)
         return Base(identity, digest, _load(place, revision, precision, quantise), chat, precision, quantise)
@@ -187,7 +213,7 @@ def _check_folder(folder: Path) -> None:
 def _load(place: Path, revision: str, precision: str, quantise: str) -> Any:
     model: Any = LlavaOnevisionForConditionalGeneration.from_pretrained(
         str(place),
-        revision=revision,
+        **_where(place, revision),
         dtype=DTYPES[precision],
         use_safetensors=True,
         quantization_config=_in_4bits(precision) if quantise == "nf4" else None,

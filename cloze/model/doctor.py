@@ -27,6 +27,7 @@ from cloze.model.masking import audit_batch, audit_examples, audit_labels
 from cloze.model.memory import Device, Load, estimate, needs_checkpointing, this_device
 from cloze.model.report import (
     GIB,
+    ArithmeticFacts,
     BaseFacts,
     BatchFacts,
     BookFacts,
@@ -134,6 +135,8 @@ def examine(
     masks = _audit(examples, rows, chosen, chat, notes) if chosen and chat and examples and complete else None
     pictures = _sizes(chosen, rows, cache, notes) if chosen else None
     tokens, load = _tokens(settings, shape, rows, chosen, examples if complete else [], chat, pictures, notes)
+    memory = _memory(settings, shape, load, device or this_device(), notes, is_run=is_run)
+    flops = (memory.checkpointed if memory.checkpointing else memory.kept).flops
     report = Report(
         base=BaseFacts(settings.base, shape.source, _digest(settings.base, shape), layers.base),
         lora=LoraFacts(layers.trainable, layers.adapted),
@@ -142,7 +145,8 @@ def examine(
         batches=_batches(settings, chosen, examples, chat, collator, processes, notes),
         books=_books(settings, chosen, notes) if chosen else None,
         data=_data(chosen, notes) if chosen else None,
-        memory=_memory(settings, shape, load, device or this_device(), notes, is_run=is_run),
+        memory=memory,
+        arithmetic=ArithmeticFacts(flops, flops * tokens.in_run / (load.rows * (load.prompt + load.tokens))),
         findings=notes.findings,
         errors=notes.errors,
     )

@@ -42,6 +42,8 @@ _OURS = {
     "vision_lora": False,
     "image_layout": "multi",
     "optimizer": "adamw",
+    "batch": 2,
+    "accumulate": 8,
 }
 
 

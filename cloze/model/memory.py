@@ -1,8 +1,9 @@
-"""How much memory a training step takes, found by running one without memory.
+"""How much memory a training step takes, and how much arithmetic, found by running one without memory.
 
 The true layers, LoRA inside, do a forward and a backward pass over tensors that have shapes and no contents, while
-every storage that comes alive and dies is counted. So nothing here knows what a layer keeps: attention, dropout masks
-and casts count because they happen. All layers of a tower are alike, so two and three of them tell of any number.
+every storage that comes alive and dies, and every operation, is counted. So nothing here knows what a layer keeps:
+attention, dropout masks and casts count because they happen. All layers of a tower are alike, so two and three of them
+tell of any number.
 """
 
 import copy
@@ -22,6 +23,7 @@ from transformers import DynamicCache
 
 from cloze.model.adapter import inject, lora_config
 from cloze.model.base import DTYPES
+from cloze.model.flops import flops
 from cloze.model.known_bases import meta_model
 from cloze.model.objectives import precise, without_lora
 
@@ -68,6 +70,7 @@ class Estimate:
             keys and values of prompts that were read before.
         logits: kept, of the supervised tokens.
         working: what comes and goes above all this while gradients are computed.
+        flops: no bytes, but the step's floating-point operations; those of a frozen vision tower are left out.
     """
 
     weights: int
@@ -76,10 +79,11 @@ class Estimate:
     activations: int
     logits: int
     working: int
+    flops: int
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """All bytes."""
         return self.weights + self.lora + self.features + self.activations + self.logits + self.working
 
 
@@ -95,11 +99,12 @@ class Device(NamedTuple):
 
 
 class Passes(NamedTuple):
-    """Bytes alive after the forward pass, those that the loss adds, and the most that the backward pass adds."""
+    """Bytes alive after the forward pass, those that the loss adds, and the most that the backward pass adds; FLOPs."""
 
     kept: int
     logits: int
     working: int
+    flops: int
 
 
 def this_device() -> Device:
@@ -141,7 +146,7 @@ def measure(model: Any, load: Load, *, with_vision: bool) -> Passes:
     """
     hidden = model.config.text_config.hidden_size
     device = next(model.parameters()).device
-    live = _LiveBytes(model)
+    live = _Live(model)
     with live:
         with precise(model):
             cache = _read(model, load)
@@ -165,7 +170,7 @@ def measure(model: Any, load: Load, *, with_vision: bool) -> Passes:
         after_loss = live.bytes
         del found
         loss.backward()
-    return Passes(kept, after_loss - kept, live.peak - after_loss)
+    return Passes(kept, after_loss - kept, live.peak - after_loss, live.flops)
 
 
 def _read(model: Any, load: Load) -> DynamicCache | None:
@@ -211,12 +216,15 @@ def _passes_of_all_layers(config: Any, settings: "FinetuneSettings", load: Load,
     text, vision = config.text_config.num_hidden_layers, config.vision_config.num_hidden_layers
     least = min(2, text)
     base = _passes(config, settings, load, checkpointing, least, 2)
-    kept = base.kept
-    if text > least:
-        kept += (text - least) * (_passes(config, settings, load, checkpointing, least + 1, 2).kept - base.kept)
+    kept, n_flops = base.kept, base.flops
+    more = [(text - least, (least + 1, 2))] if text > least else []
     if settings.vision_lora and vision > 2:
-        kept += (vision - 2) * (_passes(config, settings, load, checkpointing, least, 3).kept - base.kept)
-    return base._replace(kept=kept)
+        more.append((vision - 2, (least, 3)))
+    for n_layers, with_one_more in more:
+        found = _passes(config, settings, load, checkpointing, *with_one_more)
+        kept += n_layers * (found.kept - base.kept)
+        n_flops += n_layers * (found.flops - base.flops)
+    return base._replace(kept=kept, flops=n_flops)
 
 
 def _passes(
@@ -259,18 +267,23 @@ def _weights_bytes(model: nn.Module, quantise: str) -> int:
     return total
 
 
-class _LiveBytes(TorchDispatchMode):
-    """Counts storages that operations make, for as long as anything holds them; the model's own do not count."""
+class _Live(TorchDispatchMode):
+    """Counts storages that operations make, for as long as anything holds them, and the operations' arithmetic.
+
+    The model's own storages do not count.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.bytes = 0
         self.peak = 0
+        self.flops = 0
         own = [*model.parameters(), *model.buffers()]
         self._known = weakref.WeakSet(tensor.untyped_storage() for tensor in own)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
+        self.flops += flops(func, args, kwargs or {}, made)
         for leaf in tree_leaves(made):
             if isinstance(leaf, torch.Tensor):
                 self._watch(leaf.untyped_storage())

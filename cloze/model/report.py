@@ -11,6 +11,7 @@ from cloze.model.census import Census
 from cloze.model.memory import Estimate
 
 GIB = 1 << 30
+_PACE = 400e12  # FLOP/s: half of what matrix products in bf16 reach on an H200
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
@@ -151,6 +152,14 @@ class MemoryFacts:
 
 
 @dataclass(frozen=True)
+class ArithmeticFacts:
+    """Floating-point operations of the largest batch, and of the whole run."""
+
+    batch: float
+    run: float
+
+
+@dataclass(frozen=True)
 class Report:
     """All that was found; a part that could not be looked at is None, and a finding says why."""
 
@@ -159,6 +168,7 @@ class Report:
     tokens: TokenFacts
     batches: BatchFacts
     memory: MemoryFacts
+    arithmetic: ArithmeticFacts
     masks: MaskFacts | None = None
     books: BookFacts | None = None
     data: DataFacts | None = None
@@ -189,6 +199,7 @@ class Report:
         found: dict[str, float] = {
             "doctor/warnings": sum(finding.severity == "warning" for finding in self.findings),
             "doctor/memory_gib": needed.total / GIB,
+            "doctor/tflop": self.arithmetic.run / 1e12,
             **{f"doctor/tokens_{layout}": spread.median for layout, spread in self.tokens.total.items()},
         }
         if self.masks:
@@ -202,7 +213,17 @@ class Report:
 
     def as_text(self) -> str:
         """Tables for a terminal."""
-        parts = (self.base, self.lora, self.tokens, self.masks, self.batches, self.books, self.data, self.memory)
+        parts = (
+            self.base,
+            self.lora,
+            self.tokens,
+            self.masks,
+            self.batches,
+            self.books,
+            self.data,
+            self.memory,
+            self.arithmetic,
+        )
         shown = [_TEXTS[type(part)](part) for part in parts if part is not None]
         return "\n\n".join([*shown, _findings(self.findings)]) + "\n"
 
@@ -304,6 +325,17 @@ def _memory(part: MemoryFacts) -> str:
     return _section("memory of a step", rows)
 
 
+def _arithmetic(part: ArithmeticFacts) -> str:
+    minutes = part.run / _PACE / 60
+    return _section(
+        "arithmetic",
+        [
+            ("the largest batch", f"{part.batch / 1e12:,.1f} TFLOP"),
+            ("the run", f"{part.run / 1e12:,.0f} TFLOP: {minutes:,.0f} min at {_PACE / 1e12:.0f} TFLOP/s"),
+        ],
+    )
+
+
 def _findings(findings: Sequence[Finding]) -> str:
     order = {"fault": 0, "warning": 1, "fact": 2}
     ranked = sorted(findings, key=lambda finding: order[finding.severity])
@@ -334,4 +366,5 @@ _TEXTS: dict[type, Any] = {
     BookFacts: _books,
     DataFacts: _data,
     MemoryFacts: _memory,
+    ArithmeticFacts: _arithmetic,
 }

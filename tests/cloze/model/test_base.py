@@ -1,13 +1,16 @@
 import json
 import shutil
+import time
 
 import pytest
 import torch
+from huggingface_hub import constants
 from PIL import Image
 
 from cloze.digests import folder_digest
 from cloze.errors import DataError, MissingInputError
-from cloze.model.base import SAMPLE_FOLDER, load_base, pixels
+from cloze.model import base as base_module
+from cloze.model.base import SAMPLE_FOLDER, load_base, load_chat, pixels
 from cloze.model.conversation import Chat
 from cloze.model.miniature import PICTURE_SIZE
 
@@ -72,3 +75,25 @@ def test_a_picture_cut_by_its_size_is_as_many_tiles_as_fit_it_best_and_the_whole
     chat = Chat(base.chat.processor, "anyres", lambda name: (1, 1))
     pictures = [Image.effect_noise(size, 40).convert("RGB") for size in ((60, 60), (120, 60), (120, 120))]
     assert [len(tiles) for tiles in pixels(chat, pictures)] == [2, 3, 5]
+
+
+@pytest.fixture
+def no_hub(monkeypatch):
+    """A hub at an address where nobody listens, and a user who did not say so."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    base_module._is_offline.cache_clear()
+    yield
+    base_module._is_offline.cache_clear()
+
+
+def test_where_the_hub_does_not_answer_nobody_waits_for_its_client_to_give_up(no_hub):
+    started = time.monotonic()
+    with pytest.raises(MissingInputError, match="the hub does not give it"):
+        load_chat("nobody/no-base")
+    assert time.monotonic() - started < 20
+
+
+def test_a_folder_is_loaded_without_asking_the_hub(base_folder, no_hub, monkeypatch):
+    monkeypatch.setattr(base_module, "urlopen", lambda *_, **__: pytest.fail("the hub was asked"))
+    load_base(str(base_folder))
