@@ -56,6 +56,19 @@ def test_predictions_are_the_same_in_any_batch(settings, tmp_path):
     assert texts[0] == texts[1]
 
 
+def test_an_adapter_that_acts_on_answers_is_used_as_it_was_trained(settings, base_folder, tables, tmp_path):
+    workspace = make_workspace(tmp_path / "adapter" / "out")
+    shared = {"sequences": tables.sequences, "labels": tables.labels["pred"], "base": str(base_folder)}
+    finetune(FinetuneSettings(**shared, epochs=12, batch=4, lr=1e-2, adapted="answer"), workspace)
+    folder = workspace.out / "adapter"
+    acting = predictions(replace(settings, base="", adapter=str(folder)), tmp_path / "acting")
+    assert {row["prediction"] for row in acting} != {row["prediction"] for row in predictions(settings, tmp_path / "0")}
+    # Told that its weights act on all tokens, the same adapter writes something else.
+    (folder / "base.json").write_text(json.dumps(json.loads((folder / "base.json").read_text()) | {"adapted": "all"}))
+    everywhere = predictions(replace(settings, base="", adapter=str(folder)), tmp_path / "everywhere")
+    assert [row["prediction"] for row in everywhere] != [row["prediction"] for row in acting]
+
+
 def test_an_adapter_brings_its_own_base_and_changes_what_is_written(settings, adapter, tmp_path):
     plain = predictions(settings, tmp_path / "plain")
     adapted = predictions(replace(settings, base="", adapter=adapter), tmp_path / "adapted")

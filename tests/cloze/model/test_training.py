@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +95,22 @@ def test_16_bits_train_too(settings, tmp_path):
     assert curve[12]["train/loss"] < curve[1]["train/loss"]
 
 
+def test_weights_that_act_on_answers_learn_and_kept_prompts_change_no_bit(settings, tmp_path):
+    settings = replace(settings, adapted="answer")
+    curves: list[dict[int, dict[str, float]]] = [{}, {}]
+    digests = []
+    for name, curve in zip(("first", "again"), curves, strict=True):
+        workspace = make_workspace(tmp_path / name, curve)  # they share a cache, and with it the prompts
+        finetune(settings, workspace)
+        digests.append(file_digest(workspace.out / "adapter" / "adapter_model.safetensors"))
+        shutil.rmtree(workspace.state)
+    assert curves[0][12]["train/loss"] < curves[0][1]["train/loss"]
+    assert [values["train/loss"] for values in curves[0].values()] == [v["train/loss"] for v in curves[1].values()]
+    assert digests[0] == digests[1]
+    kept = [json.loads(path.read_text())["of"] for path in (tmp_path / "cache" / "features").glob("*/what.json")]
+    assert sorted(kept) == ["pictures", "prompts"]
+
+
 def test_labels_of_the_other_paradigm_stop_the_run_before_anything_is_written(settings, workspace, tables):
     with pytest.raises(DataError, match="its label is of paradigm descp, not pred"):
         finetune(replace(settings, labels=tables.labels["descp"]), workspace)
@@ -153,3 +170,9 @@ def test_importing_settings_loads_no_torch():
         "sys.exit(bool({'torch', 'transformers', 'peft', 'PIL'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path.cwd()).returncode == 0
+
+
+@pytest.mark.parametrize(("name", "value"), [("vision_lora", True), ("checkpointing", "yes")])
+def test_what_cannot_go_with_weights_that_act_on_answers_is_refused(settings, name, value):
+    with pytest.raises(SettingsError, match=f"{name} is 'yes'; it must be .* with adapted=answer"):
+        replace(settings, adapted="answer", **{name: value})
