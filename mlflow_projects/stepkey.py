@@ -9,6 +9,7 @@ import ast
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,8 @@ from cloze.digests import file_digest, folder_digest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "cloze"
+# CPython 3.11 may raise SystemError where two threads parse at once (gh-106905), and studies do.
+_PARSING = threading.Lock()
 
 
 def step_key(parts: Mapping[str, Any]) -> str:
@@ -80,7 +83,7 @@ def _closure(module: str, root: Path) -> set[Path]:
 
 
 def _imports(path: Path, root: Path) -> Iterator[Path]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(_parsed(path)):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -93,13 +96,18 @@ def _imports(path: Path, root: Path) -> Iterator[Path]:
                     yield source
 
 
+def _parsed(path: Path) -> ast.Module:
+    with _PARSING:
+        return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def _source(module: str, root: Path) -> Path:
     path = root.joinpath(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def _data_files(path: Path) -> list[Path]:
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in _parsed(path).body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "DATA_FILES" for t in node.targets):
             return [path.parent / name for name in ast.literal_eval(node.value)]
     return []

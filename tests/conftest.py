@@ -41,15 +41,19 @@ class Study:
 
 # Files that wait for other processes come first, so that no worker is left alone with one at the end.
 _FIRST = ("test_study.py", "test_commands.py", "test_real_comics.py")
-_ONE_STUDY = ("tests/test_study.py", "tests/test_ui.py")
+# File -> the one whose costly fixture it shares.
+_TOGETHER = {
+    "tests/test_ui.py": "tests/test_study.py",
+    "tests/mlflow_projects/test_finetuned.py": "tests/mlflow_projects/test_served_adapter.py",
+}
 
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
-    """Under xdist the tests of a file share a worker and its fixtures, and so do all that look at the study."""
+    """Under xdist the tests of a file share a worker and its fixtures; so do files that share a costly one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
-        return _ONE_STUDY[0] if file in _ONE_STUDY else file
+        file: str = super()._split_scope(nodeid)
+        return _TOGETHER.get(file, file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
@@ -80,11 +84,20 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What may be made again, such as the drawn sample; all workers share it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    shared.mkdir(exist_ok=True)
+    return shared
+
+
+@pytest.fixture(scope="session")
+def environment(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Environment of commands that tests run as a user would: no tracking variables, one cache for all of them."""
     kept = {name: value for name, value in os.environ.items() if not re.match("MLFLOW_|CLOZE_|CONDA", name)}
     binaries = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-    places = {f"CLOZE_{name.upper()}": str(tmp_path_factory.mktemp(name)) for name in ("cache", "state")}
+    places = {"CLOZE_CACHE": str(cache), "CLOZE_STATE": str(tmp_path_factory.mktemp("state"))}
     return {**kept, **places, "PATH": binaries, "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 

@@ -67,6 +67,7 @@ class Curve:
             "train/lr": step.lr,
             "train/grad_norm": step.grad_norm,
             "train/tokens_per_second": step.n_tokens / step.seconds,
+            "train/data_wait": step.waited / step.seconds,
             "train/memory_gb": _peak_gb(),
         }
         self._log(step.number, values)

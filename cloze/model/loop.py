@@ -57,7 +57,11 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of the optimizer showed."""
+    """What one step of the optimizer showed.
+
+    Attributes:
+        seconds: that it took, and of these `waited` for its data.
+    """
 
     number: int
     n_steps: int
@@ -66,6 +70,7 @@ class Step:
     grad_norm: float
     n_tokens: int
     seconds: float
+    waited: float
 
 
 def train(
@@ -89,6 +94,7 @@ def train(
     n_steps = schedule.steps(len(examples))
     started = time.perf_counter()
     for number, batches, own_share in _ready(objective, examples, schedule, done, processes):
+        waited = time.perf_counter() - started
         _seed(schedule.seed, number, processes.rank)
         lr = lr_at(number, n_steps, schedule.lr, schedule.warmup)
         for group in optimizer.param_groups:
@@ -105,7 +111,7 @@ def train(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         n_tokens = sum(len(example.ids) for batch in batches for example in batch)
-        yield Step(number + 1, n_steps, total, lr, grad_norm, n_tokens, time.perf_counter() - started)
+        yield Step(number + 1, n_steps, total, lr, grad_norm, n_tokens, time.perf_counter() - started, waited)
         started = time.perf_counter()
 
 

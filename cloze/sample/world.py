@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from cloze.errors import DataError
+from cloze.locks import locked
 from cloze.sample import vocabulary as words
 from cloze.sample.books import make_books
 from cloze.sample.grammar import Panel, facts
@@ -69,19 +70,17 @@ def fact_rows(panels: dict[str, Panel]) -> list[dict[str, str]]:
 def sample_folder(cache: Path, seed: int) -> Path:
     """The folder of the world drawn from this seed by this code, drawn into the cache when absent (half a minute).
 
-    Two processes may draw at once: each draws a folder of its own, and the first to finish gives it its name.
+    A second process that wants it waits for the first.
     """
     folder = cache / f"sample-{seed}-{world_digest()}"
-    if not folder.is_dir():
-        from cloze.sample.files import draw_world
+    if folder.is_dir():
+        return folder
+    with locked(cache / f".{folder.name}.lock", "the drawing of the sample", wait=True):
+        if not folder.is_dir():
+            from cloze.sample.files import draw_world
 
-        logger.info("drawing the sample into %s", folder)
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".sample-", dir=cache) as scratch:
-            draw_world(Path(scratch) / "world", seed)
-            try:
+            logger.info("drawing the sample into %s", folder)
+            with tempfile.TemporaryDirectory(prefix=".sample-", dir=cache) as scratch:
+                draw_world(Path(scratch) / "world", seed)
                 (Path(scratch) / "world").rename(folder)
-            except OSError:
-                if not folder.is_dir():
-                    raise
     return folder

@@ -11,8 +11,7 @@ SEED = 42
 
 
 @pytest.fixture(scope="session")
-def drawn(tmp_path_factory) -> Path:
-    cache = tmp_path_factory.mktemp("cache")
+def drawn(cache) -> Path:
     before = time.process_time()
     folder = sample_folder(cache, SEED)
     n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

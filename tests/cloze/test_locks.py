@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -34,3 +35,13 @@ def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path):
             locked(path, "it")
         holder.kill()
     locked(path, "it").close()
+
+
+def test_who_waits_for_a_lock_gets_it_when_it_is_given_back(tmp_path):
+    held = locked(tmp_path / "a.lock", "it")
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(locked, tmp_path / "a.lock", "it", wait=True)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.2)
+        held.close()
+        waiting.result(timeout=10).close()

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import PROJECT
 
 N_STEPS = 24
-CURVE = ("train/loss", "train/lr", "train/grad_norm", "train/tokens_per_second", "train/memory_gb")
+CURVE = ("train/loss", "train/lr", "train/grad_norm", "train/tokens_per_second", "train/data_wait", "train/memory_gb")
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """The step key changes when, and only when, a step would do other work."""
 
+import gc
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -59,3 +62,17 @@ def test_a_word_that_names_nothing_has_no_content():
 def test_the_order_of_parts_does_not_matter():
     assert step_key({"a": 1, "b": 2}) == step_key({"b": 2, "a": 1})
     assert step_key({"a": 1}) != step_key({"a": 2})
+
+
+def test_threads_that_digest_code_at_once_all_get_it():
+    def let_others_run(*_: object) -> None:
+        time.sleep(0.001)
+
+    programs = ["jobs.ingest", "jobs.sequences", "jobs.eval"]
+    code_digest.cache_clear()
+    gc.callbacks.append(let_others_run)  # Python code runs in the middle of a parse where garbage is collected
+    try:
+        with ThreadPoolExecutor(3) as threads:
+            assert len(set(threads.map(code_digest, programs))) == 3
+    finally:
+        gc.callbacks.remove(let_others_run)

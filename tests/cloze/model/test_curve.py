@@ -9,7 +9,7 @@ def run(n_steps: int, losses: list[float], state=None, done: int = 0):
     logged: list[tuple[int, dict[str, float]]] = []
     curve = Curve(n_steps, lambda metrics, step: logged.append((step, dict(metrics))), state)
     for number, loss in enumerate(losses, start=done + 1):
-        curve.add(Step(number, n_steps, loss, 1e-3, 0.5, 100, 0.1))
+        curve.add(Step(number, n_steps, loss, 1e-3, 0.5, 100, 0.1, 0.02))
     return curve, logged
 
 

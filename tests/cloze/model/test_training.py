@@ -1,10 +1,13 @@
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
+from transformers.models.qwen2.modeling_qwen2 import Qwen2MLP
 
 from cloze.digests import file_digest
 from cloze.errors import DataError, SettingsError
@@ -42,6 +45,7 @@ def test_fine_tuning_leaves_adapter_prompt_examples_and_curves(settings, tmp_pat
         "train/lr",
         "train/grad_norm",
         "train/tokens_per_second",
+        "train/data_wait",
         "train/memory_gb",
         "val/loss",
     }
@@ -87,6 +91,23 @@ def test_no_file_names_a_place_on_this_machine_but_the_base_asked_for(settings, 
 def test_the_vision_tower_can_be_trained_too(settings, workspace):
     metrics = finetune(replace(settings, vision_lora=True, epochs=0.1), workspace)
     assert metrics["trainable_parameters_vision"] > 0
+
+
+def test_activations_that_are_computed_again_change_no_loss(settings, tmp_path, monkeypatch):
+    forward = Qwen2MLP.forward
+    calls: Counter[str] = Counter()
+
+    def counted(self, *arguments, **keywords):
+        calls[checkpointing] += torch.is_grad_enabled()
+        return forward(self, *arguments, **keywords)
+
+    monkeypatch.setattr(Qwen2MLP, "forward", counted)
+    curves: dict[str, dict[int, dict[str, float]]] = {"no": {}, "yes": {}}
+    for checkpointing, curve in curves.items():
+        workspace = make_workspace(tmp_path / checkpointing / "out", curve)
+        finetune(replace(settings, epochs=1, checkpointing=checkpointing), workspace)
+    assert calls["yes"] == calls["no"] + 2 * 3  # once more in each of two layers in each of three steps
+    assert [v["train/loss"] for v in curves["yes"].values()] == [v["train/loss"] for v in curves["no"].values()]
 
 
 def test_16_bits_train_too(settings, tmp_path):
