@@ -169,6 +169,8 @@ def _judge_lora(layers: Plan, settings: FinetuneSettings, notes: _Notes) -> None
         notes.fact("LoRA", f"{names} name layers of the vision tower, too; they are left alone (vision_lora=no)")
     if layers.trainable.vision and settings.vision_lora:
         notes.fact("LoRA", f"{layers.trainable.vision:,} weights adapt the vision tower (vision_lora=yes)")
+    if settings.adapted == "answer":
+        notes.fact("LoRA", "its weights act on answers only, the frozen base reads the prompts (adapted=answer)")
 
 
 def _choose(settings: FinetuneSettings, notes: _Notes) -> Chosen | None:

@@ -15,6 +15,7 @@ from cloze.labels.prompts import Words, model_prompt
 from cloze.model.base import Base, load_base
 from cloze.model.batches import collate
 from cloze.model.conversation import Example
+from cloze.model.finetune_settings import FinetuneSettings
 from cloze.model.miniature import make_model, make_processor, save_base
 from cloze.stage import Workspace
 from cloze.tables import table, write_table
@@ -105,6 +106,13 @@ def stock_inputs(base: Base, tables: Tables, examples: Sequence[Example]) -> dic
         mask[row, : len(example.ids)] = 1
     labels = batch.ids.masked_fill(~batch.supervised, -100)
     return {"input_ids": batch.ids, "attention_mask": mask, "labels": labels, **pictures}
+
+
+@pytest.fixture
+def tiny_settings(base_folder: Path, tables: Tables) -> FinetuneSettings:
+    """Fine-tuning of the tiny base on the tiny tables."""
+    labels, base = tables.labels["pred"], str(base_folder)
+    return FinetuneSettings(sequences=tables.sequences, labels=labels, base=base, batch=4, rank=4, dropout=0.1)
 
 
 @pytest.fixture

@@ -22,16 +22,8 @@ H200 = Device("NVIDIA H200", 150 * 10**9)
 
 
 @pytest.fixture
-def settings(base_folder, tables):
-    return FinetuneSettings(
-        sequences=tables.sequences,
-        labels=tables.labels["pred"],
-        base=str(base_folder),
-        examples=0,
-        batch=2,
-        accumulate=2,
-        rank=4,
-    )
+def settings(tiny_settings):
+    return replace(tiny_settings, examples=0, batch=2, accumulate=2, dropout=0.0)
 
 
 @pytest.fixture

@@ -39,17 +39,8 @@ metrics = finetune(
 
 
 @pytest.fixture
-def settings(base_folder, tables):
-    return FinetuneSettings(
-        sequences=tables.sequences,
-        labels=tables.labels["pred"],
-        base=str(base_folder),
-        epochs=8,
-        batch=4,
-        rank=4,
-        dropout=0.1,
-        save_minutes=0,
-    )
+def settings(tiny_settings):
+    return replace(tiny_settings, epochs=8, save_minutes=0)
 
 
 def losses(curve: Mapping[int, Mapping[str, float]]) -> list[tuple[int, float, float, float | None]]:

@@ -18,16 +18,8 @@ from tests.cloze.model.conftest import make_workspace
 
 
 @pytest.fixture
-def settings(base_folder, tables):
-    return FinetuneSettings(
-        sequences=tables.sequences,
-        labels=tables.labels["pred"],
-        base=str(base_folder),
-        epochs=4,
-        batch=4,
-        rank=4,
-        dropout=0.1,
-    )
+def settings(tiny_settings):
+    return replace(tiny_settings, epochs=4)
 
 
 def test_fine_tuning_leaves_adapter_prompt_examples_and_curves(settings, tmp_path):
