@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from cloze.errors import ClozeError, MissingInputError, SettingsError
 from cloze.locks import locked
 from cloze.settings import Settings, TableInput, inputs, parse, words
+from cloze.stage import StoppedError
 from mlflow_projects import tracking
 from mlflow_projects.program import find_program
 from mlflow_projects.registry import find_version
@@ -288,10 +289,20 @@ class Steps:
         self._children.add(child)
         if self._stopped:  # it was asked for while this one was starting
             child.send_signal(signal.SIGTERM)
-        lines = _relay(child, name)
+        asked: BaseException | None = None
+        try:
+            lines = _relay(child, name)
+        except (tracking.Terminated, KeyboardInterrupt) as error:
+            asked = error
+            child.send_signal(signal.SIGTERM)
+            lines = _relay(child, name)  # what trains saves a checkpoint before it ends
         self._children.discard(child)
-        if child.wait() != 0:
+        if child.wait() == StoppedError.exit_code:
+            raise StoppedError(f"{name} was asked to stop (runs:/{run_id}); the same command goes on from there")
+        if child.returncode != 0:
             tracking.end_vanished(run_id, f"the process ended with status {child.returncode}")
+            if asked:
+                raise asked
             tail = "\n".join(lines[-12:])
             raise StepFailedError(f"{name} failed (runs:/{run_id}); the last it said:\n{tail}")
         run = tracking.require_finished(run_id)

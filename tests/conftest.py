@@ -45,6 +45,7 @@ _FIRST = ("test_study.py", "test_commands.py", "test_real_comics.py")
 _TOGETHER = {
     "tests/test_ui.py": "tests/test_study.py",
     "tests/mlflow_projects/test_finetuned.py": "tests/mlflow_projects/test_served_adapter.py",
+    "tests/mlflow_projects/test_registry.py": "tests/mlflow_projects/test_served_adapter.py",
 }
 
 

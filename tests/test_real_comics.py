@@ -38,11 +38,15 @@ def project(environment, tmp_path_factory):
     return Project(tmp_path_factory.mktemp("real"), environment)
 
 
-def test_real_panels_become_a_report_with_the_models_text(project, real_data):
+@pytest.fixture(scope="module")
+def sequences(project, real_data) -> str:
+    panels = project.run("ingest", "--comics", str(real_data / "real_comics"))
+    return project.run("sequences", "--panels", panels, "--min_story", "6")
+
+
+def test_real_panels_become_a_report_with_the_models_text(project, sequences):
     import mlflow
 
-    panels = project.run("ingest", "--comics", str(real_data / "real_comics"))
-    sequences = project.run("sequences", "--panels", panels, "--min_story", "6")
     predictions = project.run("predict", "--sequences", sequences, "--split", "all", "--examples", "12")
     scored = project.run("eval", "--predictions", predictions, "--pred_labels", "none", "--descp_labels", "none")
     report = project.run("report", "--runs", scored)
@@ -57,8 +61,6 @@ def test_real_panels_become_a_report_with_the_models_text(project, real_data):
     assert "lettering" in page
 
 
-def test_sequences_of_real_comics_are_not_labelled_by_the_sample(project, real_data):
-    panels = project.run("ingest", "--comics", str(real_data / "real_comics"))
-    sequences = project.run("sequences", "--panels", panels, "--min_story", "6")
+def test_sequences_of_real_comics_are_not_labelled_by_the_sample(project, sequences):
     with pytest.raises(AssertionError, match="knows the drawn sample only"):
         project.run("label", "--sequences", sequences)

@@ -136,7 +136,7 @@ def examine(
     pictures = _sizes(chosen, rows, cache, notes) if chosen else None
     tokens, load = _tokens(settings, shape, rows, chosen, examples if complete else [], chat, pictures, notes)
     memory = _memory(settings, shape, load, device or this_device(), notes, is_run=is_run)
-    flops = (memory.checkpointed if memory.checkpointing else memory.kept).flops
+    flops = memory.needed.flops
     report = Report(
         base=BaseFacts(settings.base, shape.source, _digest(settings.base, shape), layers.base),
         lora=LoraFacts(layers.trainable, layers.adapted),
@@ -443,11 +443,11 @@ def _data(chosen: Chosen, notes: _Notes) -> DataFacts:
 def _memory(
     settings: FinetuneSettings, shape: Shape, load: Load, device: Device, notes: _Notes, *, is_run: bool
 ) -> MemoryFacts:
-    kept = again = estimate(shape.config, settings, load, checkpointing=False)
-    if settings.adapted == "all":
-        again = estimate(shape.config, settings, load, checkpointing=True)
+    kept, again = estimate(shape.config, settings, load, checkpointing=False), None
     checkpointing = settings.adapted == "all" and needs_checkpointing(settings.checkpointing, kept, device)
-    chosen = again if checkpointing else kept
+    if checkpointing or (settings.adapted == "all" and not is_run):
+        again = estimate(shape.config, settings, load, checkpointing=True)
+    chosen = again if checkpointing and again else kept
     if not device.fits(chosen):
         least = f"a step takes {chosen.total / GIB:.1f} GiB, {device.name} has {device.free_bytes / GIB:.1f} free"
         if is_run:

@@ -141,14 +141,23 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class MemoryFacts:
-    """Memory of a step on the largest batch, activations kept or computed again, and what was decided."""
+    """Memory of a step on the largest batch, activations kept or computed again, and what was decided.
+
+    Attributes:
+        checkpointed: None where it was not asked: a run keeps its activations, or prompts leave few.
+    """
 
     device: str
     available: int
     batch: str
     kept: Estimate
-    checkpointed: Estimate
+    checkpointed: Estimate | None
     checkpointing: bool
+
+    @property
+    def needed(self) -> Estimate:
+        """Of the step as it will be."""
+        return self.checkpointed if self.checkpointing and self.checkpointed else self.kept
 
 
 @dataclass(frozen=True)
@@ -195,10 +204,9 @@ class Report:
 
     def metrics(self) -> dict[str, float]:
         """Counts of it, to be logged."""
-        needed = self.memory.checkpointed if self.memory.checkpointing else self.memory.kept
         found: dict[str, float] = {
             "doctor/warnings": sum(finding.severity == "warning" for finding in self.findings),
-            "doctor/memory_gib": needed.total / GIB,
+            "doctor/memory_gib": self.memory.needed.total / GIB,
             "doctor/tflop": self.arithmetic.run / 1e12,
             **{f"doctor/tokens_{layout}": spread.median for layout, spread in self.tokens.total.items()},
         }
@@ -310,12 +318,10 @@ def _data(part: DataFacts) -> str:
 
 
 def _memory(part: MemoryFacts) -> str:
-    columns = (part.kept, part.checkpointed)
+    columns = [part.kept, part.checkpointed] if part.checkpointed else [part.kept]
     names = ("weights", "lora", "features", "activations", "logits", "working", "total")
-    rows = [("GiB", f"{'kept':>10}{'computed again':>18}")]
-    for name in names:
-        kept, again = (getattr(column, name) / GIB for column in columns)
-        rows.append((name, f"{kept:>10.2f}{again:>18.2f}"))
+    rows = [("GiB", "".join(f"{title:>16}" for title in ("kept", "computed again")[: len(columns)]))]
+    rows += [(name, "".join(f"{getattr(column, name) / GIB:>16.2f}" for column in columns)) for name in names]
     decision = "computed again (gradient checkpointing)" if part.checkpointing else "kept"
     rows += [
         ("batch", part.batch),

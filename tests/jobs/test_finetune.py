@@ -11,6 +11,10 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from cloze.model.finetune_settings import FinetuneSettings
+from cloze.model.training import finetune
+from cloze.settings import parse
+from tests.cloze.model.conftest import make_workspace
 from tests.conftest import PROJECT
 
 N_STEPS = 24
@@ -18,9 +22,8 @@ CURVE = ("train/loss", "train/lr", "train/grad_norm", "train/tokens_per_second",
 
 
 @pytest.fixture
-def job(store_uri, store, environment, base_folder, tables, tmp_path):
-    """Starts `finetune` on tiny tables, with a state folder of the test's own."""
-    options = {
+def options(base_folder, tables):
+    return {
         "sequences": tables.sequences,
         "labels": tables.labels["pred"],
         "base": str(base_folder),
@@ -30,6 +33,11 @@ def job(store_uri, store, environment, base_folder, tables, tmp_path):
         "rank": "4",
         "save_minutes": "0",
     }
+
+
+@pytest.fixture
+def job(store_uri, store, environment, options, tmp_path):
+    """Starts `finetune` on tiny tables, with a state folder of the test's own."""
     words = [part for name, word in options.items() for part in (f"--{name}", word)]
     state = tmp_path / "state"
 
@@ -76,52 +84,47 @@ def require_whole_curve(store: mlflow.MlflowClient, run: mlflow.entities.Run) ->
         assert steps == Counter(range(1, N_STEPS + 1)), name
 
 
-def test_a_killed_job_goes_on_in_its_own_run_when_the_command_is_given_again(job, store, before, tmp_path):
+def test_a_job_that_is_killed_and_then_preempted_ends_as_one_run_with_a_whole_curve(job, store, before, tmp_path):
     first = job()
     await_step(tmp_path, first, 6)
     first.kill()
     first.wait()
-    again = job()
+
+    again = job()  # a run of its own, in which the killed one goes on
+    await_step(tmp_path, again, 12)
+    again.send_signal(signal.SIGTERM)
     out = said(again)
-    assert again.returncode == 0, out
-    killed, pointer = runs_of(store, before)
-    assert f"finetune finished: runs:/{killed.info.run_id}" in out
+    assert again.returncode == 75, out
     assert "going on from the checkpoint after step" in out
-    assert (killed.info.status, pointer.info.status) == ("FINISHED", "FINISHED")
+    assert "a checkpoint was saved" in out
+    killed, waiting = runs_of(store, before)
+    assert (killed.info.status, waiting.info.status) == ("KILLED", "KILLED")
     assert killed.data.tags["cloze.attempts"] == "2"
-    assert "cloze.end_reason" not in killed.data.tags
-    assert pointer.data.tags["cloze.resumed"] == f"runs:/{killed.info.run_id}"
-    assert "cloze.step_key" not in pointer.data.tags
-    assert not [item for item in store.list_artifacts(pointer.info.run_id) if item.path == "adapter"]
+    assert killed.data.tags["cloze.end_reason"].startswith("stopped after step")
+    assert waiting.data.tags["cloze.resumed"] == f"runs:/{killed.info.run_id}"
+    assert "the same command goes on from there" in waiting.data.tags["cloze.end_reason"]
+
+    requeued = job(MLFLOW_RUN_ID=killed.info.run_id, CLOZE_REQUEUE_FILE=str(tmp_path / "requeue"))
+    out = said(requeued)
+    assert requeued.returncode == 0, out
+    assert f"finetune finished: runs:/{killed.info.run_id}" in out
+    killed, waiting = runs_of(store, before)
+    assert killed.info.status == "FINISHED"
+    assert killed.data.tags["cloze.attempts"] == "3"
+    assert not {"cloze.end_reason", "cloze.error"} & set(killed.data.tags)
+    assert "cloze.step_key" not in waiting.data.tags
+    assert not [item for item in store.list_artifacts(waiting.info.run_id) if item.path == "adapter"]
+    assert not (tmp_path / "requeue").exists()
     require_whole_curve(store, killed)
-    assert killed.data.metrics["steps_before_resume"] >= 6
+    assert killed.data.metrics["steps_before_resume"] >= 12
     assert killed.inputs is not None
     assert len(killed.inputs.dataset_inputs) == 2
     assert not list(tmp_path.glob("state/checkpoints/*/step-*"))
 
 
-def test_a_preempted_job_ends_as_such_and_goes_on_when_it_is_queued_again(job, store, before, tmp_path):
-    first = job()
-    await_step(tmp_path, first, 6)
-    first.send_signal(signal.SIGTERM)
-    out = said(first)
-    assert first.returncode == 75, out
-    (run,) = runs_of(store, before)
-    assert run.info.status == "KILLED"
-    assert run.data.tags["cloze.end_reason"].startswith("stopped after step")
-    assert "a checkpoint was saved" in out
-
-    requeued = job(MLFLOW_RUN_ID=run.info.run_id, CLOZE_REQUEUE_FILE=str(tmp_path / "requeue"))
-    out = said(requeued)
-    assert requeued.returncode == 0, out
-    (run,) = runs_of(store, before)
-    assert run.info.status == "FINISHED"
-    assert not {"cloze.end_reason", "cloze.error"} & set(run.data.tags)
-    assert not (tmp_path / "requeue").exists()
-    require_whole_curve(store, run)
-
-
-def test_of_several_processes_only_the_first_speaks_to_mlflow(job, store, before):
+def test_of_several_processes_only_the_first_speaks_to_mlflow_and_they_learn_what_one_learns(
+    job, store, before, options, tmp_path
+):
     process = job(
         *("torch.distributed.run", "--nproc-per-node=2", "--master-port=29519", "-m"),
         OMP_NUM_THREADS="1",
@@ -133,6 +136,11 @@ def test_of_several_processes_only_the_first_speaks_to_mlflow(job, store, before
     assert run.info.status == "FINISHED"
     assert out.count("finetune finished") == 1
     require_whole_curve(store, run)
+    alone: dict[int, dict[str, float]] = {}
+    finetune(parse(FinetuneSettings, options), make_workspace(tmp_path / "out", alone))
+    for name in ("train/loss", "train/grad_norm", "val/loss"):
+        shared = {metric.step: metric.value for metric in store.get_metric_history(run.info.run_id, name)}
+        assert shared == pytest.approx({step: v[name] for step, v in alone.items() if name in v}, rel=1e-4)
 
 
 def test_a_step_that_one_process_does_is_not_done_by_two(environment, store_uri):
