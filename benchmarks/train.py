@@ -9,9 +9,10 @@ in turn, for several rounds. The Trainer and TRL do what the original study did:
 logits of all tokens in every step. `ours` reads kept picture features and computes logits where there is a label.
 `answers` is another model: its LoRA weights act on answers only (`adapted=answer`). Its prompts are computed in every
 step, as in a first epoch; `answers_kept` reads their kept keys and values, as in every other.
-Time is taken between ends of steps, the first one left out. FLOPs are counted by torch, those of our own step for all
-that train the same model; utilisation is against the fastest square matrix product measured in the same run. TRL weighs
-and reports losses as the Trainer does. Peak memory is measured apart, each contestant in its own process.
+Time is taken between ends of steps, the first one left out; on a processor it is the process's own. FLOPs are counted by
+torch, those of our own step for all that train the same model; utilisation is against the fastest square matrix product
+measured in the same run. TRL weighs and reports losses as the Trainer does. Peak memory is measured apart, each
+contestant in its own process.
 """
 
 import argparse
@@ -200,11 +201,11 @@ class Race:
         self.reset()
         optimizer = make_optimizer("adamw", list(self.weights.values()), self._schedule.lr)
         steps = train(objective or self._whole, self.examples, self._schedule, optimizer)
-        losses, ends = [], [time.perf_counter()]
+        losses, ends = [], [_now()]
         for step in steps:
             losses.append(step.loss)
             _wait()
-            ends.append(time.perf_counter())
+            ends.append(_now())
         return losses, list(np.diff(ends))
 
     def answers(self, *, kept: bool = False) -> tuple[list[float], list[float]]:
@@ -219,7 +220,7 @@ class Race:
         """The same of the Trainer, or of a kind of it."""
         self.reset()
         optimizer = make_optimizer("adamw", list(self.weights.values()), self._schedule.lr)
-        ends = [time.perf_counter()]
+        ends = [_now()]
         in_order = self.order()
         # A library's own kind of data set, which TRL wants; it holds no more than the places of examples.
         rows = Dataset.from_list([{"input_ids": [0], "index": index} for index in range(len(in_order))])
@@ -227,7 +228,7 @@ class Race:
         class Clock(TrainerCallback):
             def on_step_end(self, *_: Any, **__: Any) -> None:
                 _wait()
-                ends.append(time.perf_counter())
+                ends.append(_now())
 
         with tempfile.TemporaryDirectory() as folder:
             settings = {
@@ -255,7 +256,7 @@ class Race:
                 callbacks=[Clock()],
                 **more,
             )
-            ends[0] = time.perf_counter()
+            ends[0] = _now()
             trainer.train()
             losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
         return losses, list(np.diff(ends))
@@ -297,6 +298,11 @@ def _example(names: Sequence[str], size: Size, chat: Chat, random: np.random.Gen
     return Example(names[0], tuple(ids), tuple(supervised), tuple(names))
 
 
+def _now() -> float:
+    """Seconds: of a device its time, of a processor what this process had of it, for others may use it, too."""
+    return time.perf_counter() if torch.cuda.is_available() else time.process_time()
+
+
 def _wait() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
@@ -309,10 +315,10 @@ def peak_flops(device: str, dtype: torch.dtype) -> float:
     best = 0.0
     for _ in range(32 if device == "cuda" or dtype is torch.float32 else 2):
         _wait()
-        started = time.perf_counter()
+        started = _now()
         one @ one
         _wait()
-        best = max(best, 2 * n**3 / (time.perf_counter() - started))
+        best = max(best, 2 * n**3 / (_now() - started))
     return best
 
 
