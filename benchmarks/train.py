@@ -9,9 +9,9 @@ in turn, for several rounds. The Trainer and TRL do what the original study did:
 logits of all tokens in every step. `ours` reads kept picture features and computes logits where there is a label.
 `answers` is another model: its LoRA weights act on answers only (`adapted=answer`). Its prompts are computed in every
 step, as in a first epoch; `answers_kept` reads their kept keys and values, as in every other.
-Time is taken between ends of steps, the first one left out; on a processor it is the process's own. FLOPs are counted by
-torch, those of our own step for all that train the same model; utilisation is against the fastest square matrix product
-measured in the same run. TRL weighs and reports losses as the Trainer does. Peak memory is measured apart, each
+Time is taken between ends of steps, the first one left out; on a processor it is the process's own. FLOPs are counted
+by torch, those of our own step for all that train the same model; utilisation is against the fastest product of square
+matrices in the same run. TRL weighs and reports losses as the Trainer does. Peak memory is measured apart, each
 contestant in its own process.
 """
 
