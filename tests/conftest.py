@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
@@ -16,6 +17,9 @@ from xdist.scheduler import LoadFileScheduling
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny models on busy cores spin with more
+
+hypothesis.settings.register_profile("cloze", deadline=None)  # timings are for benchmarks/
+hypothesis.settings.load_profile("cloze")
 
 PROJECT = Path(__file__).resolve().parent.parent
 CHROMIUM = shutil.which("chromium")

@@ -53,7 +53,7 @@ def test_a_whole_picture_has_no_problem(content):
 
 
 @given(st.binary(max_size=200) | st.integers(0, 2000).map(lambda n: noise()[:n] + b"\xff" * (n % 7)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_bytes_make_it_fail(content):
     assert problem_of(content) in ("", *PROBLEMS)
 

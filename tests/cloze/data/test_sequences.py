@@ -55,7 +55,7 @@ def books(draw):
 
 
 @given(books(), st.integers(1, 8), st.integers(1, 3))
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 def test_v1_is_the_original_study_panel_by_panel(rows, min_story, context):
     panels = table("panels", rows).sort_by([(name, "ascending") for name in ("book", "page", "panel")])
     stories, _ = find_stories(panels, "v1", min_story)

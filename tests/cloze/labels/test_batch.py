@@ -506,7 +506,7 @@ def _fast() -> str | None:
 
 
 KillAndResume.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=100, stateful_step_count=10, suppress_health_check=list(HealthCheck)
 )
 TestKillAndResume = KillAndResume.TestCase
 

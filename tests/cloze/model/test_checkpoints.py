@@ -46,7 +46,7 @@ def test_there_is_none_before_the_first_and_after_they_are_cleared(tmp_path):
 
 @pytest.mark.parametrize("name", ["state.safetensors", "state.json"])
 @given(share=st.floats(0, 1, exclude_max=True))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_one_that_was_cut_short_anywhere_is_left_out_for_the_one_before(tmp_path, name, share):
     checkpoints = saved(tmp_path, 5, 6)
     file = tmp_path / "step-000000006" / name

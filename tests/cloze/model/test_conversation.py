@@ -16,9 +16,7 @@ from cloze.model.conversation import CHAT_TEMPLATE, Chat, conversation_digest, s
 from cloze.model.miniature import N_PATCHES, PICTURE_SIZE
 
 ANSWER = "Pip runs home at night."
-fixture_is_never_changed = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+fixture_is_never_changed = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def with_texts(sequence: dict[str, Any], texts: list[str]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def writer(root: Path, n: int) -> "subprocess.Popen[str]":
     shard_tiles=st.integers(1, 12),
     dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16]),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_what_was_stored_is_read_bit_for_bit_by_another(tmp_path_factory, n_tiles, shard_tiles, dtype):
     root = tmp_path_factory.mktemp("features")
     stored = {f"k{index}": picture(f"k{index}", n, dtype) for index, n in enumerate(n_tiles)}

@@ -25,7 +25,7 @@ def test_tiles_make_a_picture_cost_up_to_ten_times_as_much():
     assert [picture_tiles(config, "anyres", size) for size in [(384, 384), (700, 450), (2304, 2304)]] == [2, 5, 37]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(width=st.integers(20, 300), height=st.integers(20, 300))
 def test_tokens_and_tiles_are_the_processors_own(width, height):
     processor, config = BASE.chat.processor, BASE.model.config

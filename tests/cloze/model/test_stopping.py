@@ -6,6 +6,14 @@ import pytest
 from cloze.model.stopping import ask_for_requeue, stop_request
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Ctrl-C is heard, also where the tests themselves are a shell's background job."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_is_noted_and_its_handler_given_back(number):
     before = signal.getsignal(number)
@@ -25,13 +33,10 @@ def test_a_second_interrupt_does_not_wait():
 
 
 def test_what_a_shell_made_deaf_to_ctrl_c_stays_so():
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with stop_request() as stop:
-            os.kill(os.getpid(), signal.SIGINT)
-            assert stop.reason == ""
-    finally:
-        signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with stop_request() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.reason == ""
 
 
 def test_a_file_asks_to_stop_as_well(tmp_path, monkeypatch):

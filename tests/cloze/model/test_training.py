@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from transformers.models.qwen2.modeling_qwen2 import Qwen2MLP
 
 from cloze.digests import file_digest
@@ -90,7 +91,8 @@ def test_activations_that_are_computed_again_change_no_loss(settings, tmp_path, 
     calls: Counter[str] = Counter()
 
     def counted(self, *arguments, **keywords):
-        calls[checkpointing] += torch.is_grad_enabled()
+        in_doctor = isinstance(arguments[0], FakeTensor)
+        calls[checkpointing] += torch.is_grad_enabled() and not in_doctor
         return forward(self, *arguments, **keywords)
 
     monkeypatch.setattr(Qwen2MLP, "forward", counted)
