@@ -1,0 +1,1 @@
+"""What the `cloze` command can do, a module each."""
