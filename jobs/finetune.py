@@ -5,7 +5,7 @@ from cloze.model.training import finetune
 from mlflow_projects.finetuned import show_and_register
 from mlflow_projects.program import program
 
-main = program(FinetuneSettings, finetune, after=show_and_register, system_metrics=True, trains=True)
+main = program(FinetuneSettings, finetune, after=show_and_register, system_metrics=True, resumes=True, shares=True)
 
 if __name__ == "__main__":
     main()

@@ -51,7 +51,8 @@ class Program:
         after: called in the run when the results are logged, to register or to show them.
         system_metrics: the load of the machine is of interest, and logged while it runs.
         steps: the stage itself runs other steps. Such a program is never reused as a whole; its steps are.
-        trains: the stage leaves checkpoints, from which the run is resumed, and several processes may share its work.
+        resumes: the stage leaves what is done in `workspace.checkpoints`, from where the run is taken up again.
+        shares: several processes may share its work.
     """
 
     settings: type[Settings]
@@ -62,7 +63,8 @@ class Program:
     after: Callable[[Finished], None] | None = None
     system_metrics: bool = False
     steps: bool = False
-    trains: bool = False
+    resumes: bool = False
+    shares: bool = False
 
     @property
     def reusable(self) -> bool:
@@ -121,13 +123,14 @@ def program(
     after: Callable[[Finished], None] | None = None,
     system_metrics: bool = False,
     steps: bool = False,
-    trains: bool = False,
+    resumes: bool = False,
+    shares: bool = False,
 ) -> Program:
     """The program of the calling module, which must lie in `jobs/`."""
     frame = sys._getframe(1)
     name = Path(frame.f_code.co_filename).stem
     summary = str(frame.f_globals["__doc__"]).partition("\n")[0]
-    return Program(settings, stage, name, summary, before, after, system_metrics, steps, trains)
+    return Program(settings, stage, name, summary, before, after, system_metrics, steps, resumes, shares)
 
 
 def programs() -> dict[str, Program]:
@@ -159,7 +162,7 @@ def run_program(program: Program, given: Mapping[str, str]) -> int:
 
     tracking.raise_on_signals()
     try:
-        if followers.n_processes() > 1 and not program.trains:
+        if followers.n_processes() > 1 and not program.shares:
             raise SettingsError("processes", followers.n_processes(), f"1: {program.name} does not share its work")
         if rank() > 0:
             followers.follow(program)
@@ -198,7 +201,7 @@ def _run(program: Program, given: Mapping[str, str], run_id: str) -> None:
         if unfinished := steps.unfinished(resolved):
             _resume(steps, resolved, unfinished)
             return
-        if program.trains:
+        if program.resumes:
             tracking.set_tags({"cloze.resume_key": key})
         metrics = _run_stage(program, steps, resolved, run_id, key)
     except BaseException:

@@ -95,7 +95,7 @@ def _log_model(finished: "Finished", tags: dict[str, str]) -> str:
     """Log what MLflow can serve; its id."""
     import mlflow
 
-    from cloze.model.decoding import PredictSettings
+    from cloze.model.predict_settings import PredictSettings
     from cloze.model.predictor import example_request
     from mlflow_projects.program import cache_folder
 

@@ -177,7 +177,7 @@ class Steps:
         """
         key = step_key(resolved.key_parts())
         folder = self.state / "checkpoints" / key
-        if not (find_program(resolved.step).trains and any(folder.glob("step-*"))):
+        if not (find_program(resolved.step).resumes and any(folder.glob("step-*"))):
             return ""
         locked(folder.with_suffix(".lock"), f"what {resolved.name} would go on with").close()
         run = tracking.find_unfinished(resolved.step, key)
@@ -295,7 +295,7 @@ class Steps:
         except (tracking.Terminated, KeyboardInterrupt) as error:
             asked = error
             child.send_signal(signal.SIGTERM)
-            lines = _relay(child, name)  # what trains saves a checkpoint before it ends
+            lines = _relay(child, name)  # what resumes saves what it has done before it ends
         self._children.discard(child)
         if child.wait() == StoppedError.exit_code:
             raise StoppedError(f"{name} was asked to stop (runs:/{run_id}); the same command goes on from there")

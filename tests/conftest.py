@@ -61,6 +61,7 @@ class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
         return _TOGETHER.get(file, file)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     """Not by marks: what xdist 3.8 makes of them is lost on pytest 9.2."""
     return ByFile(config, log)

@@ -15,10 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from PIL import Image
+
 from cloze.errors import DataError
 from cloze.labels.prompts import Part, Picture, model_prompt, one_line, prompt_digest
 
-BLIND = ("none", "images", "text", "order")
 BLANK_SIZE = (64, 64)  # of the picture shown where pictures are hidden: not even a panel's shape is told
 END = "<|im_end|>"
 OPENING = "<|im_start|>assistant\n"  # of the turn that answers
@@ -95,7 +96,7 @@ class Chat:
         Args:
             sequence: a row of the sequences table.
             answer: a label's text; None gives the prompt up to where the answer begins.
-            blind: what is hidden from the model (one of `BLIND`).
+            blind: what is hidden from the model (one of `cloze.model.predict_settings.BLIND`).
 
         Raises:
             DataError: a panel of the context has no picture.
@@ -178,6 +179,11 @@ class Chat:
         if example.ids[position] == self.image_id:
             return "picture"
         return "answer" if example.supervised[position] else "prompt"
+
+
+def blank_picture() -> Image.Image:
+    """What is shown where a picture is hidden: grey."""
+    return Image.new("RGB", BLANK_SIZE[::-1], (127, 127, 127))
 
 
 def conversation_digest(layout: str) -> str:

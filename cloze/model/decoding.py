@@ -3,97 +3,83 @@
 import hashlib
 import json
 import logging
-from dataclasses import dataclass
+import time
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from cloze.errors import DataError, SettingsError
-from cloze.model.finetune_settings import LAYOUTS, PRECISIONS
-from cloze.settings import setting, table_input
-from cloze.stage import Workspace
+from cloze.errors import DataError
+from cloze.model.predict_settings import PredictSettings
+from cloze.stage import StoppedError, Workspace
 
 if TYPE_CHECKING:
     from cloze.data.images import ImageFolder
-    from cloze.model.base import Base
+    from cloze.model.answers import Answer, AnswerStore
 
 logger = logging.getLogger(__name__)
 
-SPLITS = ("train", "val", "test", "all")
-BLIND = ("none", "images", "text", "order")
+_AT_ONCE = 64  # batches whose prompts are in memory together, and sorted by length
+_SAID_EVERY_S = 60.0
+
+Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class PredictSettings:
-    """What a user may set when a model predicts."""
+class Engine(Protocol):
+    """Something that answers for sequences."""
 
-    sequences: str = table_input(
-        "Sequences to predict, a Parquet file.", made_by="sequences", artifact="sequences.parquet", inherited=True
-    )
-    base: str = setting(
-        "Model: sample, a folder or an id on the hub; empty is the adapter's own, else sample.", default=""
-    )
-    adapter: str = table_input("Adapter; none predicts zero-shot.", made_by="", artifact="adapter", optional=True)
-    split: str = setting("Which sequences.", default="test", choices=SPLITS)
-    examples: int = setting(
-        "Predict at most so many sequences, the same ones in every run; 0 is all of them.", default=0
-    )
-    blind: str = setting(
-        "What is hidden from the model: nothing, the pictures, the lettering, or the order of the panels.",
-        default="none",
-        choices=BLIND,
-    )
-    image_layout: str = setting(
-        "Pictures as the model gets them: multi or anyres; empty is the adapter's own, else multi.", default=""
-    )
-    batch: int = setting("Sequences answered at once.", default=16)
-    max_new_tokens: int = setting("Longest answer, in tokens.", default=96)
-    precision: str = setting("Numbers of weights and arithmetic.", default="fp32", choices=PRECISIONS)
-    features_gb: float = setting("Keep so many GB of picture features on disk, in the cache.", default=50.0)
-    threads: int = setting("Processor threads.", default=1)
+    @property
+    def fingerprint(self) -> Mapping[str, Any]:
+        """What decides the text that is written for a given sequence."""
 
-    def __post_init__(self) -> None:
-        words = {"split": SPLITS, "blind": BLIND, "precision": PRECISIONS}
-        if self.image_layout:
-            words["image_layout"] = LAYOUTS
-        for name, allowed in words.items():
-            if getattr(self, name) not in allowed:
-                raise SettingsError(name, getattr(self, name), f"one of {', '.join(allowed)}")
-        for name in ("batch", "max_new_tokens", "threads"):
-            if getattr(self, name) < 1:
-                raise SettingsError(name, getattr(self, name), "1 or more")
-        for name in ("examples", "features_gb"):
-            if not getattr(self, name) >= 0:
-                raise SettingsError(name, getattr(self, name), "0 or more")
+    @property
+    def machinery(self) -> Mapping[str, Any]:
+        """What else may change a bit of it, and is no part of what runs are compared by."""
+
+    def show(self, row: Row) -> str:
+        """The prompt of a sequence, to read."""
+
+    def answer(
+        self, rows: Sequence[Row], known: "AnswerStore"
+    ) -> "Generator[dict[str, tuple[str, Answer]], None, None]":
+        """Answer for sequences, a few at a time.
+
+        Args:
+            known: answers that were given before; what is there need not be asked again.
+
+        Yields:
+            By sequence_id the key of its question and the answer.
+
+        Raises:
+            DataError: a sequence that cannot be asked about.
+        """
 
 
 def predict(settings: PredictSettings, workspace: Workspace) -> dict[str, float]:
     """Write `predictions.parquet`, one exact prompt, and the fingerprint of what predicted.
 
+    Answers are kept in `workspace.state` as they come: a run that was stopped or killed goes on from them, and a shard
+    or a larger run over the same sequences takes them up.
+
     Raises:
         DataError: no sequence in the split, or an adapter that was trained on another base or with another layout.
+        StoppedError: a signal or a file asked to stop.
+        MissingInputError: another process predicts the same; or no server answers.
+        UnansweredError: a server left requests without an answer.
     """
-    import torch
-
     from cloze.data.images import open_images
-    from cloze.model.adapter import adapter_origin
-    from cloze.model.features import Features, open_store
-    from cloze.model.generation import generate
+    from cloze.locks import locked
     from cloze.tables import images_uri, read_table, table, write_table
 
-    torch.set_num_threads(settings.threads)
     sequences = read_table(settings.sequences, "sequences")
-    rows = _choose(sequences.to_pylist(), settings)
+    rows = choose(sequences.to_pylist(), settings)
     images = open_images(images_uri(sequences), workspace.cache)
-    base, model = _load(settings, images)
-    prompts = [base.chat.encode(row, blind=settings.blind) for row in rows]
-    (workspace.out / "prompt.txt").write_text(f"sequence {prompts[0].sequence_id}\n\n{base.chat.show(prompts[0])}")
-    _write_fingerprint(workspace.out / "fingerprint.json", settings, base, rows)
-    store = open_store(base, workspace.cache, settings.features_gb, settings.adapter)
-    features = Features(base, images, is_frozen=True, store=store)
-    adapted = adapter_origin(Path(settings.adapter))["adapted"] if settings.adapter else "all"
-    answers = generate(
-        model, base.chat, prompts, features, settings.batch, settings.max_new_tokens, on_answers=adapted == "answer"
-    )
+    with locked(workspace.checkpoints.with_suffix(".lock"), "this very prediction"):
+        engine = _open_engine(settings, images, workspace.cache)
+        (workspace.out / "prompt.txt").write_text(f"sequence {rows[0]['sequence_id']}\n\n{engine.show(rows[0])}")
+        _write_fingerprint(workspace.out / "fingerprint.json", settings, engine, rows)
+        answers, n_kept = _answer_all(rows, engine, settings, workspace)
     predictions = [
         {
             "sequence_id": row["sequence_id"],
@@ -106,69 +92,113 @@ def predict(settings: PredictSettings, workspace: Workspace) -> dict[str, float]
         for row, answer in zip(rows, answers, strict=True)
     ]
     write_table(table("predictions", predictions, images_uri(sequences)), workspace.out / "predictions.parquet")
-    return {
-        "predictions": len(answers),
-        "finished_stop": sum(answer.finish_reason == "stop" for answer in answers),
-        "finished_length": sum(answer.finish_reason == "length" for answer in answers),
-        "prompt_tokens_mean": sum(answer.prompt_tokens for answer in answers) / len(answers),
-        "output_tokens_mean": sum(answer.output_tokens for answer in answers) / len(answers),
-        "seconds_per_prediction": sum(answer.seconds for answer in answers) / len(answers),
-    }
+    return _figures(answers) | {"predictions_kept": n_kept}
 
 
-def _choose(rows: list[dict[str, Any]], settings: PredictSettings) -> list[dict[str, Any]]:
-    """Rows of the split in their order; of these the `examples` whose ids have the smallest digests."""
+def choose(rows: list[dict[str, Any]], settings: PredictSettings) -> list[dict[str, Any]]:
+    """Rows of the split in their order; of these the `examples` with the smallest digests of ids; of these the shard.
+
+    Raises:
+        DataError: none is left.
+    """
     chosen = [row for row in rows if settings.split in ("all", row["split"])]
     if not chosen:
         raise DataError(
             settings.sequences, f"no sequence in split {settings.split} ({len(rows)} in all)", "try split=all"
         )
-    if settings.examples == 0:
-        return chosen
-    ranked = sorted(chosen, key=lambda row: hashlib.sha256(row["sequence_id"].encode()).digest())
-    picked = {row["sequence_id"] for row in ranked[: settings.examples]}
-    return [row for row in chosen if row["sequence_id"] in picked]
+    if settings.examples:
+        ranked = sorted(chosen, key=lambda row: hashlib.sha256(row["sequence_id"].encode()).digest())
+        picked = {row["sequence_id"] for row in ranked[: settings.examples]}
+        chosen = [row for row in chosen if row["sequence_id"] in picked]
+    part, parts = settings.part
+    if parts > len(chosen):
+        raise DataError(settings.sequences, f"{len(chosen)} sequences do not make {parts} shards", "ask for fewer")
+    # Neighbours stay together: they share pictures.
+    return chosen[len(chosen) * part // parts : len(chosen) * (part + 1) // parts]
 
 
-def _load(settings: PredictSettings, images: "ImageFolder") -> "tuple[Base, Any]":
-    """The base, and the model to use: the base's own or the adapted one."""
-    from cloze.model.adapter import adapter_base, adapter_layout, load_adapter
-    from cloze.model.base import SAMPLE, load_base
+def _open_engine(settings: PredictSettings, images: "ImageFolder", cache: Path) -> Engine:
+    if settings.engine == "openai":
+        from cloze.model.served import Served
 
-    if not settings.adapter:
-        base = load_base(settings.base or SAMPLE, settings.precision, settings.image_layout or LAYOUTS[0], images.size)
-        return base, base.model
-    folder = Path(settings.adapter)
-    layout = adapter_layout(folder, settings.image_layout)
-    base = load_base(settings.base or adapter_base(folder), settings.precision, layout, images.size)
-    return base, load_adapter(base, folder)
+        return Served(settings, images)
+    from cloze.model.engine import Local
+
+    return Local(settings, images, cache)
 
 
-def _write_fingerprint(path: Path, settings: PredictSettings, base: "Base", rows: list[dict[str, Any]]) -> None:
+def _answer_all(
+    rows: Sequence[Row], engine: Engine, settings: PredictSettings, workspace: Workspace
+) -> "tuple[list[Answer], int]":
+    """The answer to each row, and how many of them were kept from before."""
+    from tqdm import tqdm
+
+    from cloze.model.answers import AnswerStore
+    from cloze.model.stopping import ask_for_requeue, stop_request
+
+    answers: dict[str, Answer] = {}
+    n_kept = 0
+    workspace.checkpoints.mkdir(parents=True, exist_ok=True)
+    what = {**engine.fingerprint, "machinery": engine.machinery}
+    with (
+        AnswerStore(workspace.state / "answers", what) as store,
+        stop_request() as stop,
+        tqdm(total=len(rows), unit="sequence", disable=None) as bar,
+    ):
+        (workspace.checkpoints / "step-answers").write_text(str(store.folder))  # by which a run is known to be begun
+        said = _Said(len(rows))
+        at_once = settings.batch * _AT_ONCE
+        for some in (rows[start : start + at_once] for start in range(0, len(rows), at_once)):
+            with closing(engine.answer(some, store)) as found:
+                for part in found:
+                    new = {key: answer for key, answer in part.values() if store.get(key) is not answer}
+                    store.add(new)
+                    n_kept += len(part) - len(new)
+                    answers |= {sequence_id: answer for sequence_id, (_, answer) in part.items()}
+                    bar.update(len(part))
+                    if bar.disable:
+                        said.say(len(answers))
+                    if stop.reason and len(answers) < len(rows):
+                        left = f"{len(answers):,} of {len(rows):,} are answered and kept ({stop.reason})"
+                        again = (
+                            "word is left to queue the job again" if ask_for_requeue() else "the same command goes on"
+                        )
+                        raise StoppedError(f"{left}; {again}")
+    return [answers[row["sequence_id"]] for row in rows], n_kept
+
+
+class _Said:
+    """Says from time to time how far the work is, where no bar shows it."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._began = self._last = time.monotonic()
+
+    def say(self, n_done: int) -> None:
+        now = time.monotonic()
+        if n_done == self._total or now - self._last < _SAID_EVERY_S:
+            return
+        self._last = now
+        logger.info("%s of %s sequences after %.0f s", f"{n_done:,}", f"{self._total:,}", now - self._began)
+
+
+def _write_fingerprint(path: Path, settings: PredictSettings, engine: Engine, rows: list[dict[str, Any]]) -> None:
     """What decides the predictions: two runs with one fingerprint predict the same."""
-    adapter = Path(settings.adapter) if settings.adapter else None
     fingerprint = {
-        **predictor_settings(base, adapter, settings.precision, settings.max_new_tokens),
+        **engine.fingerprint,
         "blind": settings.blind,
         "sequences_digest": hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest(),
     }
     path.write_text(json.dumps(fingerprint, indent=2) + "\n")
 
 
-def predictor_settings(base: "Base", adapter: Path | None, precision: str, max_new_tokens: int) -> dict[str, Any]:
-    """What decides the text that is predicted for a given sequence."""
-    from cloze.digests import folder_digest
-    from cloze.model.adapter import adapter_origin
-    from cloze.model.conversation import conversation_digest
-
-    origin = adapter_origin(adapter) if adapter else None
-    return {
-        "base": base.name,
-        "base_digest": base.digest,
-        "adapter_digest": folder_digest(adapter) if adapter else None,
-        "prompt_digest": conversation_digest(base.chat.layout),
-        "decoding": {"strategy": "greedy", "max_new_tokens": max_new_tokens},
-        "precision": precision,
-        "trained_in": {name: origin[name] for name in ("precision", "quantise")} if origin else None,
-        "image_layout": base.chat.layout,
-    }
+def _figures(answers: "Sequence[Answer]") -> dict[str, float]:
+    """Counts, how answers ended, and means; what a server does not say has no mean."""
+    figures: dict[str, float] = {"predictions": len(answers)}
+    reasons = Counter(answer.finish_reason for answer in answers)
+    figures |= {f"finished_{reason}": reasons[reason] for reason in sorted({"stop", "length", *reasons})}
+    for name in ("prompt_tokens", "output_tokens"):
+        known = [n for answer in answers if (n := getattr(answer, name)) is not None]
+        if known:
+            figures[f"{name}_mean"] = sum(known) / len(known)
+    return figures | {"seconds_per_prediction": sum(answer.seconds for answer in answers) / len(answers)}

@@ -27,13 +27,13 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from cloze.digests import file_digest
 from cloze.model.adapter import FILES, adapts_vision
 from cloze.model.base import DTYPES, Base, device, pixels
-from cloze.model.conversation import BLANK_SIZE
+from cloze.model.conversation import blank_picture
 from cloze.model.feature_store import FeatureStore, Stored
 
 VERSION = 1  # of the way features are computed: raise it with any change that changes a bit of them
 BUDGET_BYTES = 2 << 30
 _TILES_AT_ONCE = 64
-_GREY = Image.new("RGB", BLANK_SIZE[::-1], (127, 127, 127))
+_GREY = blank_picture()
 _BLANK_KEY = hashlib.sha256(_GREY.tobytes()).hexdigest()
 
 

@@ -1,11 +1,13 @@
-"""Greedy generation for many examples at once, with keys and values of what was read kept.
+"""Generation for many examples at once, with keys and values of what was read kept.
 
 Prompts are padded on the left, so that all answers begin at the same column; positions are counted from each row's
-first real token, and so a row's text does not depend on its company.
+first real token, and so a row's text does not depend on its company. Nor does what is drawn: every row has random
+numbers of its own. Rows that have ended are dropped when half of a batch has.
 """
 
+import random
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from cloze.model.answers import Answer
 from cloze.model.conversation import Chat, Example
 from cloze.model.features import Features, Prepared, as_pictures
 from cloze.model.objectives import without_lora
@@ -20,19 +23,29 @@ from cloze.model.prefetch import ahead
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the model wrote.
+class Decoding:
+    """How answers are made.
 
     Attributes:
-        finish_reason: `stop` where it ended its turn, `length` where it was cut.
-        seconds: share of the time that its batch took.
+        max_new_tokens: longest answer, in tokens.
+        temperature: 0 takes the likeliest token; above it, tokens are drawn.
+        top_p: draws are from the smallest set of likeliest tokens with at least this probability (nucleus sampling,
+            Holtzman et al. 2020, arXiv:1904.09751).
+        seed: with a sequence's id it decides its draws.
+        on_answers: the model's LoRA weights act from the opening of the answer on (`adapted=answer`).
     """
 
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    output_tokens: int
-    seconds: float
+    max_new_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    on_answers: bool = False
+
+
+def by_length(examples: Sequence[Example], batch: int) -> list[list[int]]:
+    """Indices of examples in batches of about the same length, the longest first."""
+    order = sorted(range(len(examples)), key=lambda index: -len(examples[index].ids))
+    return [order[start : start + batch] for start in range(0, len(order), batch)]
 
 
 def generate(
@@ -40,19 +53,17 @@ def generate(
     chat: Chat,
     examples: Sequence[Example],
     features: Features,
-    batch: int,
-    max_new_tokens: int,
-    *,
-    on_answers: bool = False,
-) -> list[Answer]:
-    """Answer prompts greedily, the longest first; answers come in the order of the examples.
+    batches: Iterable[list[int]],
+    decoding: Decoding,
+) -> Generator[dict[int, Answer], None, None]:
+    """Answer prompts, batch by batch; the next batch's pictures are read meanwhile.
 
     Args:
-        on_answers: the model's LoRA weights act from the opening of the answer on (`adapted=answer`).
+        batches: indices of the examples that are answered together.
+
+    Yields:
+        The answers of a batch by index. Close the generator to leave before the end.
     """
-    order = sorted(range(len(examples)), key=lambda index: -len(examples[index].ids))
-    batches = [order[start : start + batch] for start in range(0, len(order), batch)]
-    answers: dict[int, Answer] = {}
 
     def prepare(indices: list[int]) -> tuple[list[int], Prepared]:
         return indices, features.prepare([name for index in indices for name in examples[index].pictures])
@@ -61,26 +72,18 @@ def generate(
         for indices, pictures in prepared:
             started = time.perf_counter()
             some = [examples[index] for index in indices]
-            outputs = generate_batch(model, chat, some, features, pictures, max_new_tokens, on_answers=on_answers)
+            outputs = generate_batch(model, chat, some, features, pictures, decoding)
             seconds = (time.perf_counter() - started) / len(indices)
-            answers |= {
+            yield {
                 index: _answer(chat, example, output, seconds)
                 for index, example, output in zip(indices, some, outputs, strict=True)
             }
     features.flush()
-    return [answers[index] for index in range(len(examples))]
 
 
 @torch.inference_mode()
 def generate_batch(
-    model: Any,
-    chat: Chat,
-    examples: Sequence[Example],
-    features: Features,
-    prepared: Prepared,
-    max_new_tokens: int,
-    *,
-    on_answers: bool = False,
+    model: Any, chat: Chat, examples: Sequence[Example], features: Features, prepared: Prepared, decoding: Decoding
 ) -> list[list[int]]:
     """Token ids of the answer to each prompt; one that ended holds `<|im_end|>` as its last.
 
@@ -93,9 +96,7 @@ def generate_batch(
     inputs: dict[str, Any] = {"input_ids": ids, "mm_encoder_outputs": pictures}
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     cache = DynamicCache(config=model.config)
-    outputs: list[list[int]] = [[] for _ in examples]
-    is_open = torch.ones(len(examples), dtype=torch.bool, device=model.device)
-    if on_answers:
+    if decoding.on_answers:
         end = -len(chat.opening)
         with without_lora(model):
             model.model(
@@ -106,18 +107,41 @@ def generate_batch(
                 past_key_values=cache,
             )
         inputs, positions = {"input_ids": ids[:, end:]}, positions[:, end:]
-    for _ in range(max_new_tokens):
+    outputs: list[list[int]] = [[] for _ in examples]
+    draws = [random.Random(f"{decoding.seed}/{example.sequence_id}") for example in examples]  # noqa: S311
+    rows = list(range(len(examples)))  # of the batch as it is now
+    is_open = torch.ones(len(rows), dtype=torch.bool, device=model.device)
+    for _ in range(decoding.max_new_tokens):
         found = model.model(**inputs, attention_mask=mask, position_ids=positions, past_key_values=cache)
-        token = model.lm_head(found.last_hidden_state[:, -1]).argmax(-1)
-        for row in is_open.nonzero().flatten().tolist():
-            outputs[row].append(int(token[row]))
+        token = choose_tokens(model.lm_head(found.last_hidden_state[:, -1]), decoding, [draws[row] for row in rows])
+        for place in is_open.nonzero().flatten().tolist():
+            outputs[rows[place]].append(int(token[place]))
         is_open &= token != chat.end_id
-        if not is_open.any():
+        left = is_open.nonzero().flatten()
+        if not len(left):
             break
-        inputs = {"input_ids": token[:, None]}
-        mask = torch.cat([mask, mask.new_ones(len(examples), 1)], dim=1)
         positions = positions[:, -1:] + 1
+        if 2 * len(left) <= len(rows):
+            cache.batch_select_indices(left)
+            token, mask, positions, is_open = token[left], mask[left], positions[left], is_open[left]
+            rows = [rows[place] for place in left.tolist()]
+        inputs = {"input_ids": token[:, None]}
+        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
     return outputs
+
+
+def choose_tokens(logits: torch.Tensor, decoding: Decoding, draws: Sequence[random.Random]) -> torch.Tensor:
+    """The next token (rows,) of logits (rows, vocabulary): the likeliest, or one drawn for each row."""
+    if decoding.temperature == 0:
+        return logits.argmax(-1)
+    likely, tokens = (logits.float() / decoding.temperature).softmax(-1).sort(dim=-1, descending=True, stable=True)
+    sums = likely.cumsum(-1)
+    before = sums - likely  # of all likelier tokens together
+    mass = likely.masked_fill(before >= decoding.top_p, 0).sum(-1)
+    drawn = torch.tensor([draw.random() for draw in draws], device=logits.device) * mass
+    place = (sums <= drawn[:, None]).sum(-1, keepdim=True)
+    last = (before < decoding.top_p).sum(-1, keepdim=True) - 1  # rounding must not lead beyond the nucleus
+    return tokens.gather(-1, place.minimum(last))[:, 0]
 
 
 def _pad_left(examples: Sequence[Example], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:

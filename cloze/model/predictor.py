@@ -20,10 +20,11 @@ from cloze.data.images import SUFFIXES, open_images, stays_below
 from cloze.data.pictures import problem_of, to_rgb
 from cloze.errors import DataError
 from cloze.model.adapter import adapter_base, adapter_layout, adapter_origin, load_adapter
+from cloze.model.answers import Answer
 from cloze.model.base import load_base
-from cloze.model.decoding import predictor_settings
+from cloze.model.engine import predictor_settings
 from cloze.model.features import Features
-from cloze.model.generation import Answer, generate
+from cloze.model.generation import Decoding, by_length, generate
 from cloze.tables import images_uri, read_table
 
 MAX_ROWS = 64  # of one request
@@ -56,11 +57,11 @@ class Predictor:
     ) -> None:
         self._sent = _Sent()
         loaded = load_base(base or adapter_base(adapter), precision, adapter_layout(adapter), self._sent.size)
-        self.settings = predictor_settings(loaded, adapter, precision, max_new_tokens)
+        greedy = {"strategy": "greedy", "max_new_tokens": max_new_tokens}
+        self.settings = predictor_settings(loaded, adapter, greedy)
         self._model = load_adapter(loaded, adapter)
         self._chat = loaded.chat
-        self._max_new_tokens = max_new_tokens
-        self._on_answers = adapter_origin(adapter)["adapted"] == "answer"
+        self._decoding = Decoding(max_new_tokens, on_answers=adapter_origin(adapter)["adapted"] == "answer")
         self._n_panels = n_panels
         self._image_root = image_root
         self._features = Features(loaded, self._sent, is_frozen=True)
@@ -79,15 +80,11 @@ class Predictor:
         with self._lock:  # a server answers in many threads; model and features are for one at a time
             self._sent.contents = contents
             prompts = [self._chat.encode(sequence) for sequence in sequences]
-            return generate(
-                self._model,
-                self._chat,
-                prompts,
-                self._features,
-                BATCH,
-                self._max_new_tokens,
-                on_answers=self._on_answers,
-            )
+            batches = by_length(prompts, BATCH)
+            answers: dict[int, Answer] = {}
+            for some in generate(self._model, self._chat, prompts, self._features, batches, self._decoding):
+                answers |= some
+            return [answers[index] for index in range(len(prompts))]
 
     def _sequence(self, row: Mapping[str, Any], where: str, contents: dict[str, bytes]) -> dict[str, Any]:
         """A row of the sequences table for a request; its pictures, named by their digests, go to `contents`."""

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -6,11 +7,13 @@ from typing import Any
 import pytest
 
 from cloze.errors import DataError, SettingsError
-from cloze.model.decoding import PredictSettings, predict
+from cloze.model.decoding import predict
 from cloze.model.finetune_settings import FinetuneSettings
+from cloze.model.predict_settings import PredictSettings
 from cloze.model.training import finetune
+from cloze.stage import StoppedError
 from cloze.tables import read_table, table, write_table
-from tests.cloze.model.conftest import Tables, make_workspace
+from tests.cloze.model.conftest import Tables, make_tables, make_workspace
 
 
 @pytest.fixture
@@ -176,3 +179,84 @@ def test_an_empty_split_is_an_error(settings, tables, tmp_path):
 def test_settings_out_of_range_are_refused_by_name(name, value, expected):
     with pytest.raises(SettingsError, match=f"{name} is .*; it must be {expected}"):
         PredictSettings(**{name: value})
+
+
+def test_shards_together_predict_what_a_whole_run_does(settings, tmp_path):
+    whole = predictions(settings, tmp_path / "whole")
+    parts = [predictions(replace(settings, shard=f"{k}/3"), tmp_path / "elsewhere" / str(k)) for k in range(3)]
+    assert [row["sequence_id"] for part in parts for row in part] == [row["sequence_id"] for row in whole]
+    assert [row["prediction"] for part in parts for row in part] == [row["prediction"] for row in whole]
+
+
+def test_what_was_answered_is_not_computed_again(settings, tmp_path):
+    predict(replace(settings, shard="1/2"), make_workspace(tmp_path / "shard"))
+    figures = predict(settings, make_workspace(tmp_path / "whole"))
+    assert (figures["predictions"], figures["predictions_kept"]) == (8, 4)
+    assert predict(settings, make_workspace(tmp_path / "again"))["predictions_kept"] == 8
+    assert predict(replace(settings, blind="text"), make_workspace(tmp_path / "blind"))["predictions_kept"] == 0
+
+
+def test_a_picture_that_was_replaced_is_looked_at_again(settings, tables, tmp_path):
+    folder = tmp_path / "moved"
+    moved = replace(settings, sequences=make_tables(folder).sequences)
+    predict(moved, make_workspace(tmp_path / "first"))
+    shutil.copy(folder / "pictures" / "1" / "1_0.jpg", folder / "pictures" / "6" / "1_7.jpg")
+    figures = predict(moved, make_workspace(tmp_path / "second"))
+    assert 0 < figures["predictions_kept"] < figures["predictions"]
+
+
+def test_a_run_that_is_asked_to_stop_keeps_what_it_has(settings, tmp_path, monkeypatch):
+    workspace = make_workspace(tmp_path / "out")
+    stop = tmp_path / "stop"
+    stop.touch()
+    monkeypatch.setenv("CLOZE_STOP_FILE", str(stop))
+    with pytest.raises(StoppedError, match=r"4 of 8 are answered and kept .*the same command goes on"):
+        predict(settings, workspace)
+    assert any(workspace.checkpoints.glob("step-*"))  # by which the run is found again
+    stop.unlink()
+    shutil.rmtree(workspace.out)
+    workspace.out.mkdir()
+    assert predict(settings, workspace)["predictions_kept"] == 4
+    resumed = read_table(workspace.out / "predictions.parquet", "predictions").to_pylist()
+    whole = predictions(settings, tmp_path / "elsewhere" / "out")
+    assert [row["prediction"] for row in resumed] == [row["prediction"] for row in whole]
+
+
+@pytest.mark.parametrize("shard", ["", "3", "1/1", "8/8", "-1/2", "a/b", "0/0"])
+def test_a_shard_is_one_of_so_many(settings, shard):
+    with pytest.raises(SettingsError, match="shard is"):
+        replace(settings, shard=shard)
+
+
+def test_more_shards_than_sequences_are_refused(settings, tmp_path):
+    with pytest.raises(DataError, match="8 sequences do not make 9 shards"):
+        predictions(replace(settings, shard="0/9"), tmp_path / "out")
+
+
+def test_draws_follow_from_the_seed_and_the_sequence_alone(settings, tmp_path):
+    drawn = replace(settings, temperature=1.5, top_p=0.95)
+    texts = {
+        name: [row["prediction"] for row in predictions(some, tmp_path / name / "out")]
+        for name, some in {
+            "plain": settings,
+            "drawn": drawn,
+            "batch": replace(drawn, batch=1),
+            "seed": replace(drawn, seed=7),
+        }.items()
+    }
+    assert texts["drawn"] == texts["batch"]
+    assert texts["drawn"] != texts["plain"]
+    assert texts["drawn"] != texts["seed"]
+    assert fingerprint(drawn, tmp_path / "said")["decoding"] == {
+        "strategy": "sample",
+        "max_new_tokens": 8,
+        "temperature": 1.5,
+        "top_p": 0.95,
+        "seed": 42,
+    }
+
+
+@pytest.mark.parametrize("change", [{"top_p": 0.5}, {"temperature": 1.0, "top_p": 0.0}, {"temperature": -1.0}])
+def test_draws_that_make_no_sense_are_refused(settings, change):
+    with pytest.raises(SettingsError):
+        replace(settings, **change)
