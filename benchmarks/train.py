@@ -19,9 +19,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,30 +28,23 @@ import numpy as np
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
-    LlavaOnevisionConfig,
-    LlavaOnevisionForConditionalGeneration,
-    LlavaOnevisionImageProcessorPil,
-    Qwen2Config,
-    SiglipVisionConfig,
     Trainer,
     TrainerCallback,
     TrainingArguments,
 )
 
 import cloze.model.flops  # noqa: F401 - teaches the counter attention on processors
+from benchmarks.common import SIZES, Size, make_base, make_pictures, now, wait
 from cloze.data.images import open_images
 from cloze.model.adapter import add_adapter, target_pattern
-from cloze.model.base import Base, PictureProcessor, pixels
+from cloze.model.base import pixels
 from cloze.model.batches import collate
-from cloze.model.conversation import CHAT_TEMPLATE, Chat, Example
+from cloze.model.conversation import Chat, Example
 from cloze.model.curve import peak_bytes
 from cloze.model.features import Features, open_store
-from cloze.model.known_bases import true_config
 from cloze.model.loop import MAX_GRAD_NORM, Schedule, lr_at, train
-from cloze.model.miniature import make_processor
 from cloze.model.objectives import AnswersOnly, Objective, WholeSequences
 from cloze.model.optimizers import make_optimizer
 
@@ -63,79 +54,11 @@ N_PANELS = 5
 ORIGINAL_EXAMPLES, ORIGINAL_MINUTES = 10_000, 192
 
 
-@dataclass(frozen=True)
-class Size:
-    """A model and the length of its examples.
-
-    Attributes:
-        side: of pictures, in pixels.
-        n_words, n_answer: tokens of an example besides its pictures, and how many of them carry loss.
-    """
-
-    config: Callable[[int, int], LlavaOnevisionConfig]
-    side: int
-    n_words: int
-    n_answer: int
-
-
-def small_config(image_id: int, video_id: int) -> LlavaOnevisionConfig:
-    """27 million parameters, large enough for its arithmetic to matter on a CPU."""
-    return LlavaOnevisionConfig(
-        vision_config=SiglipVisionConfig(
-            hidden_size=192,
-            intermediate_size=768,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            image_size=168,
-            patch_size=14,
-            vision_use_head=False,
-        ),
-        text_config=Qwen2Config(
-            hidden_size=512,
-            intermediate_size=1408,
-            num_hidden_layers=8,
-            num_attention_heads=8,
-            num_key_value_heads=2,
-            vocab_size=32_000,
-            max_position_embeddings=4096,
-        ),
-        image_token_index=image_id,
-        video_token_index=video_id,
-        image_grid_pinpoints=[[168, 168]],
-        vision_feature_select_strategy="full",
-    )
-
-
-def large_config(image_id: int, video_id: int) -> LlavaOnevisionConfig:
-    """The true base's, with this processor's tokens for pictures."""
-    config = true_config()
-    config.image_token_index, config.video_token_index = image_id, video_id
-    return config
-
-
-SIZES = {"27m": Size(small_config, 168, 117, 21), "7b": Size(large_config, 384, 520, 150)}
-
-
 class Race:
     """A model with LoRA weights, examples, and what all contestants start from."""
 
     def __init__(self, size: Size, device: str, dtype: torch.dtype, n_steps: int) -> None:
-        torch.manual_seed(0)
-        processor = make_processor(["the quick brown fox"] * 8)
-        config = size.config(processor.image_token_id, processor.video_token_id)
-        vision: Any = config.vision_config
-        pinpoints: Any = config.image_grid_pinpoints
-        pictures = LlavaOnevisionImageProcessorPil(
-            size={"height": size.side, "width": size.side}, image_grid_pinpoints=pinpoints
-        )
-        n_patches = (vision.image_size // vision.patch_size) ** 2
-        chat = Chat(PictureProcessor(pictures, processor.tokenizer, n_patches, "full", CHAT_TEMPLATE))
-        before = torch.get_default_dtype()
-        torch.set_default_dtype(dtype)
-        with torch.device(device):
-            model: Any = LlavaOnevisionForConditionalGeneration(config)
-        torch.set_default_dtype(before)
-        self.base = Base("race", "race", model.eval().requires_grad_(False), chat)
+        self.base = make_base(size, device, dtype)
         pattern = target_pattern(TARGETS, vision=False)
         self.model = add_adapter(self.base, LoraConfig(r=16, lora_alpha=32, target_modules=pattern))
         self.model.train()
@@ -143,20 +66,16 @@ class Race:
         self._schedule = Schedule(1.0, BATCH, 1, 1e-3, 0.1, seed=0)
         self._n_steps = n_steps
         random = np.random.default_rng(0)
-        names = [str(number) for number in range(n_steps * BATCH + N_PANELS)]
         self._folder = tempfile.TemporaryDirectory()
-        for name in names:
-            noise = random.integers(0, 255, (size.side, size.side, 3), np.uint8)
-            Image.fromarray(noise).save(Path(self._folder.name) / f"{name}.png")
-        names = [f"{name}.png" for name in names]
-        self._images = open_images(self._folder.name, Path(self._folder.name))
         folder = Path(self._folder.name)
+        names = make_pictures(folder, n_steps * BATCH + N_PANELS, size.side, random)
+        self._images = open_images(self._folder.name, folder)
         features = Features(self.base, self._images, is_frozen=True, store=open_store(self.base, folder, gigabytes=10))
         prompts = open_store(self.base, folder, gigabytes=20, of="prompts")
-        self._whole = WholeSequences(self.base.model, features, chat.pad_id)
+        self._whole = WholeSequences(self.base.model, features, self.base.chat.pad_id)
         self._answers = {False: AnswersOnly(self.base, features), True: AnswersOnly(self.base, features, prompts)}
         self.examples = [
-            _example(names[first : first + N_PANELS], size, chat, random) for first in range(n_steps * BATCH)
+            _example(names[first : first + N_PANELS], size, self.base.chat, random) for first in range(n_steps * BATCH)
         ]
 
     @property
@@ -201,11 +120,11 @@ class Race:
         self.reset()
         optimizer = make_optimizer("adamw", list(self.weights.values()), self._schedule.lr)
         steps = train(objective or self._whole, self.examples, self._schedule, optimizer)
-        losses, ends = [], [_now()]
+        losses, ends = [], [now()]
         for step in steps:
             losses.append(step.loss)
-            _wait()
-            ends.append(_now())
+            wait()
+            ends.append(now())
         return losses, list(np.diff(ends))
 
     def answers(self, *, kept: bool = False) -> tuple[list[float], list[float]]:
@@ -220,15 +139,15 @@ class Race:
         """The same of the Trainer, or of a kind of it."""
         self.reset()
         optimizer = make_optimizer("adamw", list(self.weights.values()), self._schedule.lr)
-        ends = [_now()]
+        ends = [now()]
         in_order = self.order()
         # A library's own kind of data set, which TRL wants; it holds no more than the places of examples.
         rows = Dataset.from_list([{"input_ids": [0], "index": index} for index in range(len(in_order))])
 
         class Clock(TrainerCallback):
             def on_step_end(self, *_: Any, **__: Any) -> None:
-                _wait()
-                ends.append(_now())
+                wait()
+                ends.append(now())
 
         with tempfile.TemporaryDirectory() as folder:
             settings = {
@@ -256,7 +175,7 @@ class Race:
                 callbacks=[Clock()],
                 **more,
             )
-            ends[0] = _now()
+            ends[0] = now()
             trainer.train()
             losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
         return losses, list(np.diff(ends))
@@ -298,27 +217,17 @@ def _example(names: Sequence[str], size: Size, chat: Chat, random: np.random.Gen
     return Example(names[0], tuple(ids), tuple(supervised), tuple(names))
 
 
-def _now() -> float:
-    """Seconds: of a device its time, of a processor what this process had of it, for others may use it, too."""
-    return time.perf_counter() if torch.cuda.is_available() else time.process_time()
-
-
-def _wait() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
 def peak_flops(device: str, dtype: torch.dtype) -> float:
     """FLOP/s of the fastest of some square matrix products."""
     n = 8192 if device == "cuda" else 1024
     one = torch.randn(n, n, device=device).to(dtype)
     best = 0.0
     for _ in range(32 if device == "cuda" or dtype is torch.float32 else 2):
-        _wait()
-        started = _now()
+        wait()
+        started = now()
         one @ one
-        _wait()
-        best = max(best, 2 * n**3 / (_now() - started))
+        wait()
+        best = max(best, 2 * n**3 / (now() - started))
     return best
 
 
