@@ -13,19 +13,20 @@ every round; time on a processor is the process's own.
 import argparse
 import tempfile
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
-from peft import LoraConfig
-from peft.tuners.tuners_utils import BaseTunerLayer
+from peft import LoraConfig, get_peft_model
 from PIL import Image
 
 from benchmarks.common import SIZES, Size, make_base, make_pictures, now, wait
 from cloze.data.images import open_images
-from cloze.model.adapter import add_adapter, target_pattern
+from cloze.model.adapter import target_pattern
+from cloze.model.answers import Answer
 from cloze.model.conversation import Example
 from cloze.model.features import Features, open_store
 from cloze.model.generation import Decoding, by_length, generate
@@ -41,7 +42,12 @@ class Contest:
     def __init__(self, size: Size, device: str, dtype: torch.dtype, n: int, n_tokens: int, batch: int) -> None:
         self._base = make_base(size, device, dtype)
         lora = LoraConfig(r=16, target_modules=target_pattern(TARGETS, vision=False), init_lora_weights=False)
-        self._model = add_adapter(self._base, lora).eval()
+        adapted = get_peft_model(deepcopy(self._base.model), lora).eval()
+        merged = deepcopy(adapted).merge_and_unload() if dtype == torch.float32 else adapted.get_base_model()
+        self._models = {
+            "original": (self._base.model, adapted.get_base_model()),
+            "ours": (self._base.model, merged),  # as `load_adapter` does
+        }
         self._decoding, self._batch = Decoding(n_tokens), batch
         self._place = tempfile.TemporaryDirectory()
         self._folder = Path(self._place.name)
@@ -58,11 +64,7 @@ class Contest:
         return Example(names[0], ids, (False,) * len(ids), tuple(names))
 
     def original(self) -> Texts:
-        texts = []
-        for adapted in (False, True):
-            self._use(adapted)
-            texts += [self._one(example) for example in self._examples]
-        return texts
+        return [self._one(model, example) for model in self._models["original"] for example in self._examples]
 
     def ours(self) -> Texts:
         return self._ours(self._batch)
@@ -70,31 +72,22 @@ class Contest:
     def ours_alone(self) -> Texts:
         return self._ours(1)
 
-    def _use(self, adapted: bool) -> None:
-        """Switch the LoRA weights on or off."""
-        for module in self._model.modules():
-            if isinstance(module, BaseTunerLayer):
-                module.enable_adapters(adapted)
-
     def _ours(self, batch: int) -> Texts:
+        texts: Texts = []
+        images, batches = open_images(str(self._folder), self._folder), by_length(self._examples, batch)
         with tempfile.TemporaryDirectory(dir=self._folder) as cache:
-            texts: Texts = []
-            for adapted in (False, True):
-                self._use(adapted)
+            for model in self._models["ours"]:
                 store = open_store(self._base, Path(cache), gigabytes=10)
-                images = open_images(str(self._folder), self._folder)
                 features = Features(self._base, images, is_frozen=True, store=store)
-                batches = by_length(self._examples, batch)
-                model, chat = self._base.model, self._base.chat
-                found: dict[int, Any] = {}
-                for some in generate(model, chat, self._examples, features, batches, self._decoding):
+                found: dict[int, Answer] = {}
+                for some in generate(model, self._base.chat, self._examples, features, batches, self._decoding):
                     found |= some
                 texts += [found[index].text for index in range(len(self._examples))]
-            return texts
+        return texts
 
     @torch.inference_mode()
-    def _one(self, example: Example) -> str:
-        chat, model = self._base.chat, self._base.model
+    def _one(self, model: Any, example: Example) -> str:
+        chat = self._base.chat
         opened = [Image.open(self._folder / str(name)).convert("RGB") for name in example.pictures]
         pictures = chat.processor.image_processor([opened], return_tensors="pt")
         ids = torch.tensor([example.ids], device=model.device)
