@@ -68,6 +68,11 @@ SCORES = pa.schema(
 )
 # The same of each trivial predictor. `floor` is its name.
 FLOORS = pa.schema([pa.field("floor", _STRING, nullable=False), *SCORES])
+# What a text is like in itself. `text` is prediction, pred, descp or lettering.
+MEASURES = pa.schema(
+    [pa.field(name, _STRING, nullable=False) for name in ("sequence_id", "text", "measure")]
+    + [pa.field("value", pa.float64())]  # NULL: unknown, never 0
+)
 # Ground truth of the sample: one row per panel and fact. `seen_in` is picture, lettering or both.
 FACTS = pa.schema([pa.field(name, _STRING, nullable=False) for name in ("panel_id", "fact", "value", "seen_in")])
 
@@ -78,6 +83,7 @@ SCHEMAS = {
     "predictions": PREDICTIONS,
     "scores": SCORES,
     "floors": FLOORS,
+    "measures": MEASURES,
     "facts": FACTS,
 }
 MADE_BY = {
@@ -87,6 +93,7 @@ MADE_BY = {
     "predictions": "predict",
     "scores": "eval",
     "floors": "eval",
+    "measures": "eval",
     "facts": "ingest",
 }
 
