@@ -75,10 +75,11 @@ def predict(settings: PredictSettings, workspace: Workspace) -> dict[str, float]
     import torch
 
     from cloze.data.images import open_images
+    from cloze.labels.prompts import instructions
     from cloze.model.adapter import adapter_origin
     from cloze.model.features import Features, open_store
     from cloze.model.generation import generate
-    from cloze.tables import images_uri, read_table, table, write_table
+    from cloze.tables import images_uri, read_table, table, with_prompt, write_table
 
     torch.set_num_threads(settings.threads)
     sequences = read_table(settings.sequences, "sequences")
@@ -105,7 +106,9 @@ def predict(settings: PredictSettings, workspace: Workspace) -> dict[str, float]
         }
         for row, answer in zip(rows, answers, strict=True)
     ]
-    write_table(table("predictions", predictions, images_uri(sequences)), workspace.out / "predictions.parquet")
+    predicted = table("predictions", predictions, images_uri(sequences))
+    asked = instructions(len(rows[0]["context"]))
+    write_table(with_prompt(predicted, asked), workspace.out / "predictions.parquet")
     return {
         "predictions": len(answers),
         "finished_stop": sum(answer.finish_reason == "stop" for answer in answers),
