@@ -11,6 +11,8 @@ from cloze.reporting.figures import Difference, Training, differences, trainings
 from cloze.reporting.pictures import Gallery
 from cloze.reporting.score_tables import ChangeTable, ScoreTable, ablation, fact_table, score_tables, tuning_changes
 from cloze.reporting.strips import KINDS, Strip, choose, make_strips, ranks
+from cloze.reporting.writing import TraitTable, content_table, n_named, writing_table
+from cloze.scoring.measured import SUSPECTS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -49,6 +51,9 @@ class Page:
         tuning: what fine-tuning changes.
         facts: recall of facts; None where no run has any.
         ablation: None where no run hid anything.
+        contents: dialogue, scene and names; None where no run has labels of its own.
+        named: by kind of label how many name somebody who could be known.
+        writing: how texts are written; None where that was not measured.
         training: curves and figures of the adapters.
         usage: by title what predicting took.
         counts: by name one value per run, None where it was not counted.
@@ -64,6 +69,9 @@ class Page:
     tuning: ChangeTable
     facts: ScoreTable | None
     ablation: ScoreTable | None
+    contents: ScoreTable | None
+    named: list[tuple[str, int]]
+    writing: TraitTable | None
     training: Training
     usage: list[tuple[str, Usage]]
     counts: list[tuple[str, list[float | None]]]
@@ -85,6 +93,9 @@ def make_page(described: Described, n_strips: int, cache: Path) -> Page:
         tuning=tuning_changes(evidence),
         facts=fact_table(cells),
         ablation=ablation(evidence),
+        contents=content_table(cells),
+        named=n_named(cells),
+        writing=writing_table(cells),
         training=trainings(cells),
         usage=list(zip(names, map(usage, evidence), strict=True)),
         counts=_counts(cells),
@@ -131,7 +142,7 @@ def _alike(cells: Sequence[Cell], names: Sequence[str]) -> list[list[str]]:
 
 def _counts(cells: Sequence[Cell]) -> list[tuple[str, list[float | None]]]:
     """Counts of what was scored and what could not be, by name one value per cell."""
-    heads = ("n_predictions", "n_books", "empty_predictions", "missing_references/", "empty_references/")
+    heads = ("n_predictions", "n_books", "empty_predictions", *SUSPECTS, "missing_references/", "empty_references/")
     names = {name for cell in cells for name in cell.metrics if name.startswith(heads)}
     ordered = sorted(names, key=lambda name: ([name.startswith(head) for head in heads].index(True), name))
     words = {name: name.removeprefix("n_").replace("_", " ").replace("/", ": ") for name in ordered}
@@ -149,7 +160,7 @@ def environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"figure": figure, "signed": signed, "shown": shown}
+    environment.filters |= {"figure": figure, "signed": signed, "shown": shown, "less": less}
     return environment
 
 
@@ -161,6 +172,11 @@ def figure(value: float | None) -> str:
 def signed(value: float | None) -> str:
     """A difference as text, with its sign."""
     return "unknown" if value is None else f"{value:+.3f}".replace("-", _MINUS)
+
+
+def less(value: float) -> str:
+    """A difference of any size as text, with its sign."""
+    return f"{value:+,.3g}".replace("-", _MINUS)
 
 
 def shown(value: str | float | None) -> str:

@@ -93,20 +93,19 @@ def ablation(evidence: Sequence[Evidence]) -> ScoreTable | None:
     blind = [item for item in evidence if item.cell.is_blind]
     if not blind:
         return None
-    rows = []
     names = dict(zip([item.cell.run_id for item in evidence], titles([item.cell for item in evidence]), strict=True))
+    blocks: dict[str, list[tuple[str, list[Entry]]]] = {}  # by what is compared with, so that an adapter's rows are one
     for item in blind:
-        whole = _find(evidence, item.cell.paradigm, item.cell.condition)
+        whole = _whole(evidence, item.cell)
         measures = _measures(own_reference(item.cell))
-        if whole:
-            rows.append((names[whole.cell.run_id], [_entry(whole.cell, r, m) for r, m in measures]))
-        rows.append(
-            (
-                names[item.cell.run_id],
-                [_entry(item.cell, r, m, _change(item, whole, r, m) if whole else None) for r, m in measures],
-            )
-        )
-    return ScoreTable("Scores, and their change where something is hidden", [*_MEASURES], _once(rows))
+        rows = blocks.setdefault(whole.cell.run_id if whole else "", [])
+        if whole and not rows:
+            rows.append((names[whole.cell.run_id], [entry(whole.cell, r, m) for r, m in measures]))
+        changes = [_change(item, whole, r, m) if whole else None for r, m in measures]
+        entries = [entry(item.cell, r, m, change) for (r, m), change in zip(measures, changes, strict=True)]
+        rows.append((names[item.cell.run_id], entries))
+    rows = [row for block in blocks.values() for row in block]
+    return ScoreTable("Scores, and their change where something is hidden", [*_MEASURES], rows)
 
 
 _MEASURES = {"ROUGE-L, own labels": "rougeL"} | {title: metric for metric, title in FACT_METRICS.items()}
@@ -119,12 +118,13 @@ def _measures(reference: str) -> list[tuple[str, str]]:
 def _rows(cells: Sequence[Cell], measures: Sequence[tuple[str, str]]) -> list[tuple[str, list[Entry]]]:
     """A row for each run: its estimates of the measures, which are (reference, metric)."""
     return [
-        (name, [_entry(cell, reference, metric) for reference, metric in measures])
+        (name, [entry(cell, reference, metric) for reference, metric in measures])
         for name, cell in zip(titles(cells), cells, strict=True)
     ]
 
 
-def _entry(cell: Cell, reference: str, metric: str, against: Change | None = None) -> Entry:
+def entry(cell: Cell, reference: str, metric: str, against: Change | None = None) -> Entry:
+    """The run's estimate of one metric, as a place in a table."""
     return Entry(estimate(cell, reference, metric), own_reference(cell) == reference, against)
 
 
@@ -141,13 +141,19 @@ def _find(evidence: Sequence[Evidence], paradigm: str, condition: str) -> Eviden
     )
 
 
+def _whole(evidence: Sequence[Evidence], blind: Cell) -> Evidence | None:
+    """The first run that differs from a blind one only in seeing everything."""
+    places = ((item, item.cell) for item in evidence)
+    wanted = blind.paradigm, blind.condition, blind.predictor
+    return next(
+        (i for i, cell in places if not cell.is_blind and (cell.paradigm, cell.condition, cell.predictor) == wanted),
+        None,
+    )
+
+
 def _seeing(cells: Sequence[Cell]) -> list[Cell]:
     return [cell for cell in cells if not cell.is_blind] or list(cells)
 
 
 def _is_scored(cells: Iterable[Cell], reference: str) -> bool:
     return any(name.startswith(f"eval/{reference}/") for cell in cells for name in cell.metrics)
-
-
-def _once(rows: list[tuple[str, list[Entry]]]) -> list[tuple[str, list[Entry]]]:
-    return list(dict(rows).items())
