@@ -22,7 +22,7 @@ MEASURES = {
 ORDER = 4
 PLACEHOLDERS = frozenset(("none", "null", "nan", "n/a", "na", "no text", "undefined"))
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _REFUSAL = re.compile(
     r"""\W*(?: i['’]?\s?a?m\ (?:very\ )?sorry\b
          | (?:unfortunately|sorry),?\ (?:but\ )?i\ (?:can|am)
@@ -76,7 +76,7 @@ def measure(texts: Sequence[str], lettering: Sequence[Sequence[str]], prompt: st
 
 def words_of(text: str) -> list[str]:
     """The words of a text in lower case; apostrophes belong to them."""
-    return [word.replace("’", "'").casefold() for word in _WORD.findall(text)]
+    return _WORD.findall(text.replace("’", "'").casefold())
 
 
 def longest_copy(words: Sequence[str], panels: Sequence[Sequence[str]]) -> int:
