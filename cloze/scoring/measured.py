@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from cloze.scoring.intervals import percentile_interval, resampled_means
-from cloze.scoring.measures import MEASURES, is_placeholder, measure
+from cloze.scoring.measures import MEASURES, is_placeholder, measure, runs_of
 from cloze.scoring.metrics import has_words
 from cloze.scoring.references import Examples, Reference
 from cloze.tables import SCHEMAS, write_table
@@ -40,7 +40,7 @@ Columns = Mapping[Measured, np.ndarray]
 
 def measure_texts(examples: Examples, references: Iterable[Reference]) -> Columns:
     """Measures (n,) of predictions, labels and lettering; NaN where unknown. What is known of none has no column."""
-    shown = [[panel["text"] for panel in panels] for panels in examples.context]
+    shown = [runs_of([panel["text"] for panel in panels]) for panels in examples.context]
     found = measure(examples.predictions, shown, examples.prompt)
     columns = {Measured(PREDICTION, name): values for name, values in found.items()}
     for reference in references:

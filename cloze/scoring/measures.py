@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cloze.scoring.contents import is_lettered, names_in, split_dialogue, words_in
+from cloze.scoring.contents import is_lettered, names_in, split_dialogue
 
 MEASURES = {
     "words": "words",
@@ -33,12 +33,12 @@ _REFUSAL = re.compile(
 )
 
 
-def measure(texts: Sequence[str], lettering: Sequence[Sequence[str]], prompt: str = "") -> dict[str, np.ndarray]:
+def measure(texts: Sequence[str], shown: Sequence[str], prompt: str = "") -> dict[str, np.ndarray]:
     """Measure each text.
 
     Args:
         texts: one per example.
-        lettering: of the panels that were shown for each example.
+        shown: the lettering that was shown for each example, as `runs_of` writes it.
         prompt: the instructions that the model was given, without lettering; empty where unknown.
 
     Returns:
@@ -51,24 +51,18 @@ def measure(texts: Sequence[str], lettering: Sequence[Sequence[str]], prompt: st
     Source: `rep4` is seq-rep-4 of Welleck et al. 2020, arXiv:1908.04319.
     """
     words = [words_of(text) for text in texts]
-    shown = [[words_of(panel) for panel in panels] for panels in lettering]
     grams = [_grams(text) for text in words]
-    told = set(_grams(words_of(prompt)))
-    pairs = list(zip(words, shown, strict=True))
-    copies = [
-        (text, {gram for panel in panels for gram in _grams(panel)})
-        for text, (_, panels) in zip(grams, pairs, strict=True)
-    ]
+    asked = runs_of([prompt])
     openings = [" ".join(text[:ORDER]) for text in words]
     commonest = _commonest(openings)
     columns = {
         "words": [float(len(text)) for text in words],
         "rep4": [1 - len(set(text)) / len(text) if text else np.nan for text in grams],
-        "copy4": [_share(text, panels) for text, panels in copies],
-        "copied_span": [float(longest_copy(text, panels)) for text, panels in pairs],
-        "unsupported_names": [_n_unsupported(text, panels) for text, panels in zip(texts, lettering, strict=True)],
+        "copy4": [_share(text, runs) for text, runs in zip(grams, shown, strict=True)],
+        "copied_span": [float(longest_copy(text, runs)) for text, runs in zip(words, shown, strict=True)],
+        "unsupported_names": [_n_unsupported(text, runs) for text, runs in zip(texts, shown, strict=True)],
         "same_opening": [float(opening == commonest) if opening else np.nan for opening in openings],
-        "prompt_echo": [_share(text, told) if told else np.nan for text in grams],
+        "prompt_echo": [_share(text, asked) if prompt else np.nan for text in grams],
         "refusal": [float(is_refusal(text)) for text in texts],
     }
     return {name: np.array(values, dtype=float) for name, values in columns.items()}
@@ -79,12 +73,16 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(text.replace("’", "'").casefold())
 
 
-def longest_copy(words: Sequence[str], panels: Sequence[Sequence[str]]) -> int:
-    """Words in the longest run of `words` that stands in one of the panels."""
-    there = "\n".join(f" {' '.join(panel)} " for panel in panels)
+def runs_of(panels: Sequence[str]) -> str:
+    """The words of each panel between single blanks, a line each, so that `in` finds runs of words in one panel."""
+    return "\n".join(f" {' '.join(words_of(panel))} " for panel in panels)
+
+
+def longest_copy(words: Sequence[str], runs: str) -> int:
+    """Words in the longest run of `words` that stands in one panel of `runs`, which `runs_of` made."""
     longest = 0
     for start in range(len(words)):
-        while start + longest < len(words) and f" {' '.join(words[start : start + longest + 1])} " in there:
+        while start + longest < len(words) and f" {' '.join(words[start : start + longest + 1])} " in runs:
             longest += 1
     return longest
 
@@ -108,8 +106,8 @@ def _grams(words: Sequence[str], n: int = ORDER) -> list[tuple[str, ...]]:
     return list(zip(*(words[i:] for i in range(n)), strict=False))
 
 
-def _share(grams: Sequence[tuple[str, ...]], there: set[tuple[str, ...]]) -> float:
-    return sum(gram in there for gram in grams) / len(grams) if grams else np.nan
+def _share(grams: Sequence[tuple[str, ...]], runs: str) -> float:
+    return sum(f" {' '.join(gram)} " in runs for gram in grams) / len(grams) if grams else np.nan
 
 
 def _commonest(openings: Sequence[str]) -> str:
@@ -118,5 +116,7 @@ def _commonest(openings: Sequence[str]) -> str:
     return min(counts, key=lambda opening: (-counts[opening], opening), default="")
 
 
-def _n_unsupported(text: str, panels: Sequence[str]) -> float:
-    return np.nan if is_lettered(text) else float(len(names_in(text) - words_in(" ".join(panels))))
+def _n_unsupported(text: str, runs: str) -> float:
+    if is_lettered(text):
+        return np.nan
+    return float(sum(f" {name} " not in runs and f" {name}'s " not in runs for name in names_in(text)))
