@@ -11,7 +11,7 @@ from cloze.reporting.figures import Difference, Training, differences, trainings
 from cloze.reporting.pictures import Gallery
 from cloze.reporting.score_tables import ChangeTable, ScoreTable, ablation, fact_table, score_tables, tuning_changes
 from cloze.reporting.strips import KINDS, Strip, choose, make_strips, ranks
-from cloze.reporting.writing import TraitTable, content_table, n_named, writing_table
+from cloze.reporting.writing import TraitTable, content_ablation, content_table, n_named, writing_table
 from cloze.scoring.measured import SUSPECTS
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Page:
         tuning: what fine-tuning changes.
         facts: recall of facts; None where no run has any.
         ablation: None where no run hid anything.
+        content_ablation: the same of dialogue, scene and names; None where no such run has labels.
         contents: dialogue, scene and names; None where no run has labels of its own.
         named: by kind of label how many name somebody who could be known.
         writing: how texts are written; None where that was not measured.
@@ -69,6 +70,7 @@ class Page:
     tuning: ChangeTable
     facts: ScoreTable | None
     ablation: ScoreTable | None
+    content_ablation: ScoreTable | None
     contents: ScoreTable | None
     named: list[tuple[str, int]]
     writing: TraitTable | None
@@ -93,6 +95,7 @@ def make_page(described: Described, n_strips: int, cache: Path) -> Page:
         tuning=tuning_changes(evidence),
         facts=fact_table(cells),
         ablation=ablation(evidence),
+        content_ablation=content_ablation(evidence),
         contents=content_table(cells),
         named=n_named(cells),
         writing=writing_table(cells),
@@ -160,7 +163,7 @@ def environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"figure": figure, "signed": signed, "shown": shown, "less": less}
+    environment.filters |= {"figure": figure, "signed": signed, "shown": shown, "size": size, "less": less}
     return environment
 
 
@@ -174,9 +177,18 @@ def signed(value: float | None) -> str:
     return "unknown" if value is None else f"{value:+.3f}".replace("-", _MINUS)
 
 
+def size(value: float) -> str:
+    """A measure of any unit as text, with decimals enough to compare."""
+    return f"{value:,.{_decimals(value)}f}".replace("-", _MINUS)
+
+
 def less(value: float) -> str:
-    """A difference of any size as text, with its sign."""
-    return f"{value:+,.3g}".replace("-", _MINUS)
+    """A difference of measures as text, with its sign."""
+    return f"{value:+,.{_decimals(value)}f}".replace("-", _MINUS)
+
+
+def _decimals(value: float) -> int:
+    return 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
 
 
 def shown(value: str | float | None) -> str:

@@ -1,6 +1,6 @@
 """Tables of estimates: the 2x2, fact recall, what fine-tuning changes, and what is lost when something is hidden."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cloze.reporting.cells import PARADIGMS, Cell, titles
@@ -15,6 +15,8 @@ from cloze.reporting.estimates import (
     own_reference,
 )
 from cloze.reporting.evidence import Evidence
+
+CHIEF_METRICS = {"ROUGE-L, own labels": "rougeL"} | {title: metric for metric, title in FACT_METRICS.items()}
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,15 @@ def tuning_changes(evidence: Sequence[Evidence]) -> ChangeTable:
         pair = [_find(evidence, paradigm, condition) for condition in ("fine-tuned", "zero-shot")]
         if pair[0] and pair[1]:
             rows.append((paradigm, [_change(pair[0], pair[1], r, m) for r, m in _measures(paradigm)]))
-    return ChangeTable([*_MEASURES], rows)
+    return ChangeTable([*CHIEF_METRICS], rows)
 
 
-def ablation(evidence: Sequence[Evidence]) -> ScoreTable | None:
-    """Each blind run beside the run that differs from it only in seeing everything; None without blind runs."""
+def ablation(evidence: Sequence[Evidence], columns: Mapping[str, str] = CHIEF_METRICS) -> ScoreTable | None:
+    """Each blind run beside the run that differs from it only in seeing everything; None without blind runs.
+
+    Args:
+        columns: titles of metrics, which are against the runs' own labels unless they are of facts.
+    """
     blind = [item for item in evidence if item.cell.is_blind]
     if not blind:
         return None
@@ -97,7 +103,7 @@ def ablation(evidence: Sequence[Evidence]) -> ScoreTable | None:
     blocks: dict[str, list[tuple[str, list[Entry]]]] = {}  # by what is compared with, so that an adapter's rows are one
     for item in blind:
         whole = _whole(evidence, item.cell)
-        measures = _measures(own_reference(item.cell))
+        measures = _measures(own_reference(item.cell), columns)
         rows = blocks.setdefault(whole.cell.run_id if whole else "", [])
         if whole and not rows:
             rows.append((names[whole.cell.run_id], [entry(whole.cell, r, m) for r, m in measures]))
@@ -105,14 +111,11 @@ def ablation(evidence: Sequence[Evidence]) -> ScoreTable | None:
         entries = [entry(item.cell, r, m, change) for (r, m), change in zip(measures, changes, strict=True)]
         rows.append((names[item.cell.run_id], entries))
     rows = [row for block in blocks.values() for row in block]
-    return ScoreTable("Scores, and their change where something is hidden", [*_MEASURES], rows)
+    return ScoreTable("Scores, and their change where something is hidden", [*columns], rows)
 
 
-_MEASURES = {"ROUGE-L, own labels": "rougeL"} | {title: metric for metric, title in FACT_METRICS.items()}
-
-
-def _measures(reference: str) -> list[tuple[str, str]]:
-    return [(reference if metric in TEXT_METRICS else "facts", metric) for metric in _MEASURES.values()]
+def _measures(reference: str, columns: Mapping[str, str] = CHIEF_METRICS) -> list[tuple[str, str]]:
+    return [("facts" if metric in FACT_METRICS else reference, metric) for metric in columns.values()]
 
 
 def _rows(cells: Sequence[Cell], measures: Sequence[tuple[str, str]]) -> list[tuple[str, list[Entry]]]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from cloze.reporting.cells import Cell, titles
 from cloze.reporting.estimates import REFERENCES, own_reference
-from cloze.reporting.score_tables import ScoreTable, entry
+from cloze.reporting.evidence import Evidence
+from cloze.reporting.score_tables import ScoreTable, ablation, entry
 
 CONTENT_METRICS = {
     "rougeL_dialogue": "ROUGE-L of what is said",
@@ -76,6 +77,14 @@ def content_table(cells: Sequence[Cell]) -> ScoreTable | None:
     if not any(found.estimate for _, entries in rows for found in entries):
         return None
     return ScoreTable("Dialogue, scene and names, against the run's own labels", [*CONTENT_METRICS.values()], rows)
+
+
+def content_ablation(evidence: Sequence[Evidence]) -> ScoreTable | None:
+    """What hiding something does to dialogue, scene and names; None without blind runs that have labels."""
+    columns = {title: metric for metric, title in CONTENT_METRICS.items() if metric != "names"}
+    found = ablation(evidence, columns)
+    is_known = found is not None and any(entry.estimate for _, entries in found.rows for entry in entries)
+    return found if is_known else None
 
 
 def n_named(cells: Sequence[Cell]) -> list[tuple[str, int]]:

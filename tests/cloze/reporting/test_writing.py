@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from cloze.reporting.cells import read_cells
-from cloze.reporting.writing import COLUMNS, content_table, n_named, writing_table
+from cloze.reporting.evidence import read_evidence
+from cloze.reporting.page import less, size
+from cloze.reporting.writing import COLUMNS, content_ablation, content_table, n_named, writing_table
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,28 @@ def test_what_is_said_and_who_is_named_is_shown_against_the_own_labels(cells):
     names = found.rows[0][1][found.columns.index("names (F1)")]
     assert names.estimate is not None
     assert names.estimate.score == cells[0].metrics["eval/pred/names_f1"]
+
+
+def test_what_hiding_does_to_dialogue_scene_and_names_is_shown_beside_the_seeing_run(cells):
+    evidence = [read_evidence(cell) for cell in cells]
+    found = content_ablation(evidence)
+    assert found is not None
+    assert found.columns[-1] == "names (F1)"
+    assert [entries[1].change is None for _, entries in found.rows] == [True, False, False]
+    assert content_ablation(evidence[:4]) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "shown", "with_sign"),
+    [
+        (21.333, "21.3", "+21.3"),
+        (-1.049, "−1.05", "−1.05"),
+        (0.00417, "0.004", "+0.004"),
+        (1234.5, "1,234.5", "+1,234.5"),
+    ],
+)
+def test_measures_have_decimals_enough_to_compare(value, shown, with_sign):
+    assert (size(value), less(value)) == (shown, with_sign)
 
 
 def test_the_page_says_how_it_is_written(report):
