@@ -1,7 +1,7 @@
 """The columns of every table, and reading and writing tables whole.
 
 Schema metadata `cloze.images` holds the URI of the image root that `image` columns are relative to; it travels from
-`panels` to every table made from it.
+`panels` to every table made from it. `cloze.prompt`, of predictions, holds the instructions that the model was given.
 """
 
 import os
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from cloze.errors import DataError
 
 IMAGES_KEY = b"cloze.images"
+PROMPT_KEY = b"cloze.prompt"
 
 _STRING = pa.string()
 _BUBBLE = pa.struct(
@@ -68,6 +69,11 @@ SCORES = pa.schema(
 )
 # The same of each trivial predictor. `floor` is its name.
 FLOORS = pa.schema([pa.field("floor", _STRING, nullable=False), *SCORES])
+# What a text is like in itself. `text` is prediction, pred, descp or lettering.
+MEASURES = pa.schema(
+    [pa.field(name, _STRING, nullable=False) for name in ("sequence_id", "text", "measure")]
+    + [pa.field("value", pa.float64())]  # NULL: unknown, never 0
+)
 # Ground truth of the sample: one row per panel and fact. `seen_in` is picture, lettering or both.
 FACTS = pa.schema([pa.field(name, _STRING, nullable=False) for name in ("panel_id", "fact", "value", "seen_in")])
 
@@ -78,6 +84,7 @@ SCHEMAS = {
     "predictions": PREDICTIONS,
     "scores": SCORES,
     "floors": FLOORS,
+    "measures": MEASURES,
     "facts": FACTS,
 }
 MADE_BY = {
@@ -87,6 +94,7 @@ MADE_BY = {
     "predictions": "predict",
     "scores": "eval",
     "floors": "eval",
+    "measures": "eval",
     "facts": "ingest",
 }
 
@@ -104,6 +112,16 @@ def with_images(table: pa.Table, images: str) -> pa.Table:
 def images_uri(table: pa.Table) -> str:
     """URI of the image root that the table's `image` columns are relative to; empty where it has none."""
     return (table.schema.metadata or {}).get(IMAGES_KEY, b"").decode()
+
+
+def with_prompt(table: pa.Table, prompt: str) -> pa.Table:
+    """The same table, saying what instructions its texts answer."""
+    return table.replace_schema_metadata((table.schema.metadata or {}) | {PROMPT_KEY: prompt.encode()})
+
+
+def prompt_of(table: pa.Table) -> str:
+    """Instructions that the table's texts answer, without lettering; empty where unknown."""
+    return (table.schema.metadata or {}).get(PROMPT_KEY, b"").decode()
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -129,7 +147,7 @@ def read_table(path: Path | str, name: str, columns: list[str] | None = None) ->
         columns: read only these.
 
     Raises:
-        DataError: no such file, not Parquet, or a column is missing or of another type.
+        DataError: no such file, not Parquet, a column is missing or of another type, or a text is not UTF-8.
     """
     path = Path(path)
     remedy = f"`mlflow run . -e {MADE_BY[name]}` makes one"
@@ -145,4 +163,20 @@ def read_table(path: Path | str, name: str, columns: list[str] | None = None) ->
             raise DataError(path, f"no column {field.name} (found: {', '.join(found.names)})", remedy)
         if found.field(field.name).type != field.type:
             raise DataError(path, f"column {field.name} is {found.field(field.name).type}, not {field.type}", remedy)
-    return pq.read_table(path, columns=[field.name for field in wanted])
+    read = pq.read_table(path, columns=[field.name for field in wanted])
+    try:
+        read.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise DataError(*_first_invalid(path, read, error), "write the text as UTF-8") from error
+    return read
+
+
+def _first_invalid(path: Path, table: pa.Table, error: pa.ArrowInvalid) -> tuple[str, str]:
+    """Row and column of the first value that cannot be read, and what is wrong with it."""
+    for row in range(len(table)):
+        for name in table.column_names:
+            try:
+                table[name].slice(row, 1).combine_chunks().validate(full=True)
+            except pa.ArrowInvalid as found:
+                return f"{path}: row {row}", f"column {name} is not UTF-8 text ({found})"
+    return str(path), f"not readable ({error})"

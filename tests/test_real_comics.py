@@ -48,7 +48,8 @@ def test_real_panels_become_a_report_with_the_models_text(project, sequences):
     import mlflow
 
     predictions = project.run("predict", "--sequences", sequences, "--split", "all", "--examples", "12")
-    scored = project.run("eval", "--predictions", predictions, "--pred_labels", "none", "--descp_labels", "none")
+    given = ("--predictions", predictions, "--split", "all", "--pred_labels", "none", "--descp_labels", "none")
+    scored = project.run("eval", *given)
     report = project.run("report", "--runs", scored)
 
     client = mlflow.MlflowClient(project.tracking_uri)

@@ -81,6 +81,12 @@ def model_prompt(texts: Sequence[str]) -> list[Part]:
     return _predict_next(texts, "paragraph")
 
 
+def instructions(n_panels: int) -> str:
+    """The words of `model_prompt` that are the same for all comics: what a model says that returns its prompt."""
+    words = (part.text for part in model_prompt([""] * n_panels) if isinstance(part, Words))
+    return "".join(words).replace(NO_TEXT, "")
+
+
 def lettering(text: str) -> str:
     """A panel's text as prompts show it: one line, cut, with no special token, `[No text]` where there is none."""
     return one_line(text)[:MAX_LETTERING].rstrip() or NO_TEXT

@@ -69,8 +69,9 @@ def predict(settings: PredictSettings, workspace: Workspace) -> dict[str, float]
         UnansweredError: a server left requests without an answer.
     """
     from cloze.data.images import open_images
+    from cloze.labels.prompts import instructions
     from cloze.locks import locked
-    from cloze.tables import images_uri, read_table, table, write_table
+    from cloze.tables import images_uri, read_table, table, with_prompt, write_table
 
     sequences = read_table(settings.sequences, "sequences")
     rows = choose(sequences.to_pylist(), settings)
@@ -91,7 +92,9 @@ def predict(settings: PredictSettings, workspace: Workspace) -> dict[str, float]
         }
         for row, answer in zip(rows, answers, strict=True)
     ]
-    write_table(table("predictions", predictions, images_uri(sequences)), workspace.out / "predictions.parquet")
+    predicted = table("predictions", predictions, images_uri(sequences))
+    asked = instructions(len(rows[0]["context"]))
+    write_table(with_prompt(predicted, asked), workspace.out / "predictions.parquet")
     return _figures(answers) | {"predictions_kept": n_kept}
 
 

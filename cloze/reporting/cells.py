@@ -12,6 +12,8 @@ PARADIGMS = ("pred", "descp")
 CONDITIONS = ("zero-shot", "fine-tuned")
 TABLES = ("predictions", "scores", "sequences", "pred_labels", "descp_labels", "facts")
 
+HIDDEN = {"images": "without pictures", "text": "without lettering", "order": "panels shuffled"}
+
 _REQUIRED_TABLES = TABLES[:3]
 _REMEDY = "`mlflow run . -e report -P runs=runs:/ID,runs:/ID` describes the runs anew"
 
@@ -44,12 +46,17 @@ class Cell:
     def title(self) -> str:
         """Name of the cell's place, such as `fine-tuned · pred`."""
         parts = [self.condition, self.paradigm if self.paradigm in PARADIGMS else "no labels"]
-        return " · ".join(parts + ([f"without {self.blind}"] if self.is_blind else []))
+        return " · ".join(parts + ([HIDDEN.get(self.blind, f"without {self.blind}")] if self.is_blind else []))
 
     @property
     def is_blind(self) -> bool:
         """Whether something was hidden from the model."""
         return self.blind != "none"
+
+    @property
+    def predictor(self) -> tuple[object, ...]:
+        """What predicted, whatever it was shown: equal for the runs of one adapter."""
+        return tuple(self.fingerprint.get(name) for name in ("base_digest", "adapter_digest"))
 
 
 @dataclass(frozen=True)
@@ -102,4 +109,5 @@ def _cell(path: Path | str, number: int, row: Mapping[str, Any]) -> Cell:
 def _order(cell: Cell) -> tuple[bool, int, int, str]:
     known = (CONDITIONS, cell.condition), (PARADIGMS, cell.paradigm)
     condition, paradigm = (words.index(word) if word in words else len(words) for words, word in known)
-    return cell.is_blind, condition, paradigm, cell.blind
+    blind = [*HIDDEN].index(cell.blind) if cell.blind in HIDDEN else len(HIDDEN)
+    return cell.is_blind, condition, paradigm, f"{blind} {cell.blind}"

@@ -11,6 +11,8 @@ from cloze.reporting.figures import Difference, Training, differences, trainings
 from cloze.reporting.pictures import Gallery
 from cloze.reporting.score_tables import ChangeTable, ScoreTable, ablation, fact_table, score_tables, tuning_changes
 from cloze.reporting.strips import KINDS, Strip, choose, make_strips, ranks
+from cloze.reporting.writing import TraitTable, content_ablation, content_table, n_named, writing_table
+from cloze.scoring.measured import SUSPECTS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -49,6 +51,10 @@ class Page:
         tuning: what fine-tuning changes.
         facts: recall of facts; None where no run has any.
         ablation: None where no run hid anything.
+        content_ablation: the same of dialogue, scene and names; None where no such run has labels.
+        contents: dialogue, scene and names; None where no run has labels of its own.
+        named: by kind of label how many name somebody who could be known.
+        writing: how texts are written; None where that was not measured.
         training: curves and figures of the adapters.
         usage: by title what predicting took.
         counts: by name one value per run, None where it was not counted.
@@ -64,6 +70,10 @@ class Page:
     tuning: ChangeTable
     facts: ScoreTable | None
     ablation: ScoreTable | None
+    content_ablation: ScoreTable | None
+    contents: ScoreTable | None
+    named: list[tuple[str, int]]
+    writing: TraitTable | None
     training: Training
     usage: list[tuple[str, Usage]]
     counts: list[tuple[str, list[float | None]]]
@@ -85,6 +95,10 @@ def make_page(described: Described, n_strips: int, cache: Path) -> Page:
         tuning=tuning_changes(evidence),
         facts=fact_table(cells),
         ablation=ablation(evidence),
+        content_ablation=content_ablation(evidence),
+        contents=content_table(cells),
+        named=n_named(cells),
+        writing=writing_table(cells),
         training=trainings(cells),
         usage=list(zip(names, map(usage, evidence), strict=True)),
         counts=_counts(cells),
@@ -131,7 +145,7 @@ def _alike(cells: Sequence[Cell], names: Sequence[str]) -> list[list[str]]:
 
 def _counts(cells: Sequence[Cell]) -> list[tuple[str, list[float | None]]]:
     """Counts of what was scored and what could not be, by name one value per cell."""
-    heads = ("n_predictions", "n_books", "empty_predictions", "missing_references/", "empty_references/")
+    heads = ("n_predictions", "n_books", "empty_predictions", *SUSPECTS, "missing_references/", "empty_references/")
     names = {name for cell in cells for name in cell.metrics if name.startswith(heads)}
     ordered = sorted(names, key=lambda name: ([name.startswith(head) for head in heads].index(True), name))
     words = {name: name.removeprefix("n_").replace("_", " ").replace("/", ": ") for name in ordered}
@@ -149,7 +163,7 @@ def environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"figure": figure, "signed": signed, "shown": shown}
+    environment.filters |= {"figure": figure, "signed": signed, "shown": shown, "size": size, "less": less}
     return environment
 
 
@@ -161,6 +175,20 @@ def figure(value: float | None) -> str:
 def signed(value: float | None) -> str:
     """A difference as text, with its sign."""
     return "unknown" if value is None else f"{value:+.3f}".replace("-", _MINUS)
+
+
+def size(value: float) -> str:
+    """A measure of any unit as text, with decimals enough to compare."""
+    return f"{value:,.{_decimals(value)}f}".replace("-", _MINUS)
+
+
+def less(value: float) -> str:
+    """A difference of measures as text, with its sign."""
+    return f"{value:+,.{_decimals(value)}f}".replace("-", _MINUS)
+
+
+def _decimals(value: float) -> int:
+    return 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
 
 
 def shown(value: str | float | None) -> str:

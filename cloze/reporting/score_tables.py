@@ -1,6 +1,6 @@
 """Tables of estimates: the 2x2, fact recall, what fine-tuning changes, and what is lost when something is hidden."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cloze.reporting.cells import PARADIGMS, Cell, titles
@@ -15,6 +15,8 @@ from cloze.reporting.estimates import (
     own_reference,
 )
 from cloze.reporting.evidence import Evidence
+
+CHIEF_METRICS = {"ROUGE-L, own labels": "rougeL"} | {title: metric for metric, title in FACT_METRICS.items()}
 
 
 @dataclass(frozen=True)
@@ -85,46 +87,47 @@ def tuning_changes(evidence: Sequence[Evidence]) -> ChangeTable:
         pair = [_find(evidence, paradigm, condition) for condition in ("fine-tuned", "zero-shot")]
         if pair[0] and pair[1]:
             rows.append((paradigm, [_change(pair[0], pair[1], r, m) for r, m in _measures(paradigm)]))
-    return ChangeTable([*_MEASURES], rows)
+    return ChangeTable([*CHIEF_METRICS], rows)
 
 
-def ablation(evidence: Sequence[Evidence]) -> ScoreTable | None:
-    """Each blind run beside the run that differs from it only in seeing everything; None without blind runs."""
+def ablation(evidence: Sequence[Evidence], columns: Mapping[str, str] = CHIEF_METRICS) -> ScoreTable | None:
+    """Each blind run beside the run that differs from it only in seeing everything; None without blind runs.
+
+    Args:
+        columns: titles of metrics, which are against the runs' own labels unless they are of facts.
+    """
     blind = [item for item in evidence if item.cell.is_blind]
     if not blind:
         return None
-    rows = []
     names = dict(zip([item.cell.run_id for item in evidence], titles([item.cell for item in evidence]), strict=True))
+    blocks: dict[str, list[tuple[str, list[Entry]]]] = {}  # by what is compared with, so that an adapter's rows are one
     for item in blind:
-        whole = _find(evidence, item.cell.paradigm, item.cell.condition)
-        measures = _measures(own_reference(item.cell))
-        if whole:
-            rows.append((names[whole.cell.run_id], [_entry(whole.cell, r, m) for r, m in measures]))
-        rows.append(
-            (
-                names[item.cell.run_id],
-                [_entry(item.cell, r, m, _change(item, whole, r, m) if whole else None) for r, m in measures],
-            )
-        )
-    return ScoreTable("Scores, and their change where something is hidden", [*_MEASURES], _once(rows))
+        whole = _whole(evidence, item.cell)
+        measures = _measures(own_reference(item.cell), columns)
+        rows = blocks.setdefault(whole.cell.run_id if whole else "", [])
+        if whole and not rows:
+            rows.append((names[whole.cell.run_id], [entry(whole.cell, r, m) for r, m in measures]))
+        changes = [_change(item, whole, r, m) if whole else None for r, m in measures]
+        entries = [entry(item.cell, r, m, change) for (r, m), change in zip(measures, changes, strict=True)]
+        rows.append((names[item.cell.run_id], entries))
+    rows = [row for block in blocks.values() for row in block]
+    return ScoreTable("Scores, and their change where something is hidden", [*columns], rows)
 
 
-_MEASURES = {"ROUGE-L, own labels": "rougeL"} | {title: metric for metric, title in FACT_METRICS.items()}
-
-
-def _measures(reference: str) -> list[tuple[str, str]]:
-    return [(reference if metric in TEXT_METRICS else "facts", metric) for metric in _MEASURES.values()]
+def _measures(reference: str, columns: Mapping[str, str] = CHIEF_METRICS) -> list[tuple[str, str]]:
+    return [("facts" if metric in FACT_METRICS else reference, metric) for metric in columns.values()]
 
 
 def _rows(cells: Sequence[Cell], measures: Sequence[tuple[str, str]]) -> list[tuple[str, list[Entry]]]:
     """A row for each run: its estimates of the measures, which are (reference, metric)."""
     return [
-        (name, [_entry(cell, reference, metric) for reference, metric in measures])
+        (name, [entry(cell, reference, metric) for reference, metric in measures])
         for name, cell in zip(titles(cells), cells, strict=True)
     ]
 
 
-def _entry(cell: Cell, reference: str, metric: str, against: Change | None = None) -> Entry:
+def entry(cell: Cell, reference: str, metric: str, against: Change | None = None) -> Entry:
+    """The run's estimate of one metric, as a place in a table."""
     return Entry(estimate(cell, reference, metric), own_reference(cell) == reference, against)
 
 
@@ -141,13 +144,19 @@ def _find(evidence: Sequence[Evidence], paradigm: str, condition: str) -> Eviden
     )
 
 
+def _whole(evidence: Sequence[Evidence], blind: Cell) -> Evidence | None:
+    """The first run that differs from a blind one only in seeing everything."""
+    places = ((item, item.cell) for item in evidence)
+    wanted = blind.paradigm, blind.condition, blind.predictor
+    return next(
+        (i for i, cell in places if not cell.is_blind and (cell.paradigm, cell.condition, cell.predictor) == wanted),
+        None,
+    )
+
+
 def _seeing(cells: Sequence[Cell]) -> list[Cell]:
     return [cell for cell in cells if not cell.is_blind] or list(cells)
 
 
 def _is_scored(cells: Iterable[Cell], reference: str) -> bool:
     return any(name.startswith(f"eval/{reference}/") for cell in cells for name in cell.metrics)
-
-
-def _once(rows: list[tuple[str, list[Entry]]]) -> list[tuple[str, list[Entry]]]:
-    return list(dict(rows).items())

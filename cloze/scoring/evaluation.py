@@ -53,7 +53,9 @@ class EvalSettings:
         "Adapter, where predictions have to be made; empty is zero-shot.", made_by="", artifact="adapter", optional=True
     )
     split: str = setting(
-        "Split to predict, where predictions have to be made.", default="test", choices=("train", "val", "test", "all")
+        "Split that the predictions are of; others are refused.",
+        default="test",
+        choices=("train", "val", "test", "all"),
     )
     examples: int = setting("How many examples to predict, where predictions have to be made; 0 is all.", default=0)
     blind: str = setting(
@@ -74,25 +76,34 @@ class EvalSettings:
 
 
 def evaluate(settings: EvalSettings, workspace: Workspace) -> dict[str, float]:
-    """Score predictions; leaves `scores.parquet`, `floors.parquet`, `examples.parquet` and `signatures.json`.
+    """Score and measure predictions.
+
+    Leaves `scores.parquet`, `floors.parquet`, `measures.parquet`, `examples.parquet` and `signatures.json`.
 
     Returns:
-        Counts of what was scored and what could not be, and by reference and metric the mean score, its floors, its
-        lift over the best of them, and 95 % intervals of score and lift (docs/scores.md).
+        Counts of what was scored, what could not be and what looks like no answer; by reference and metric the mean
+        score, its floors, its lift over the best of them, and 95 % intervals of score and lift; by measure and text
+        the mean, and its interval (docs/scores.md).
 
     Raises:
         DataError: a table that does not belong to the others, or rows that are there twice.
         SettingsError: the run's own labels are not given.
     """
+    from cloze.scoring.measured import measure_texts, measured_summary, suspects, write_measures
     from cloze.scoring.references import read_examples, read_references
-    from cloze.scoring.results import counts, score, summary, write_examples, write_results
+    from cloze.scoring.results import counts, n_known, score, summary, write_examples, write_results
 
     labels = {"pred": settings.pred_labels, "descp": settings.descp_labels}
     if settings.paradigm in labels and not labels[settings.paradigm]:
         raise SettingsError(f"{settings.paradigm}_labels", "", f"given where paradigm is {settings.paradigm}")
-    examples = read_examples(settings.predictions, settings.sequences)
+    examples = read_examples(settings.predictions, settings.sequences, settings.split)
     references = read_references(labels, settings.facts, examples)
     columns = score(examples, references, settings.seed)
     write_results(workspace.out, examples, columns)
     write_examples(workspace.out, examples, references, columns)
-    return counts(examples, references) | summary(columns, examples.groups, settings.resamples, settings.seed)
+    measured = measure_texts(examples, references)
+    write_measures(workspace.out, examples, measured)
+    found = counts(examples, references) | suspects(examples, measured)
+    found |= {f"named_references/{name}": float(n) for name, n in n_known(columns, "names").items()}
+    found |= measured_summary(measured, examples.groups, settings.resamples, settings.seed)
+    return found | summary(columns, examples.groups, settings.resamples, settings.seed)

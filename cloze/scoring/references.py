@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cloze.errors import DataError
+from cloze.scoring.contents import Contents
 from cloze.scoring.facts import Fact, fact_scores, read_facts
 from cloze.scoring.metrics import has_words, text_scores
-from cloze.tables import read_table
+from cloze.tables import prompt_of, read_table
 
 Scorer = Callable[[Sequence[str]], Mapping[str, np.ndarray]]
 
@@ -29,6 +30,7 @@ class Examples:
         groups: (n,) the book of each sequence; books that share reprints count as one.
         context: the panels that were shown, as rows of panel_id and text.
         target: the panel that was not.
+        prompt: the instructions that the model was given, without lettering; empty where unknown.
     """
 
     ids: list[str]
@@ -36,6 +38,7 @@ class Examples:
     groups: np.ndarray
     context: list[list[dict[str, str]]]
     target: list[dict[str, str]]
+    prompt: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -65,11 +68,12 @@ class Reference:
         return sum(not has_words(text) for text in self.texts)
 
 
-def read_examples(predictions: Path | str, sequences: Path | str) -> Examples:
+def read_examples(predictions: Path | str, sequences: Path | str, split: str = "all") -> Examples:
     """Join predictions with the sequences they were made for.
 
     Raises:
-        DataError: no predictions, a NULL among them, one that is there twice, or one of an unknown sequence.
+        DataError: no predictions, a NULL or bytes that are not UTF-8 among them, one that is there twice, or one of an
+            unknown sequence or of another split.
     """
     rows = read_table(predictions, "predictions", ["sequence_id", "prediction"])
     if not len(rows):
@@ -83,6 +87,10 @@ def read_examples(predictions: Path | str, sequences: Path | str) -> Examples:
         if sequence_id not in known:
             remedy = "give the sequences table that the predictions were made from"
             raise DataError(f"{predictions}: row {number}", f"{sequence_id} is not a sequence of {sequences}", remedy)
+        found = known[sequence_id]["split"]
+        if split not in ("all", found):
+            problem = f"{sequence_id} is in the split {found} of {sequences}; split is {split}"
+            raise DataError(f"{predictions}: row {number}", problem, f"say split={found}, or all, if you mean these")
     joined = [known[sequence_id] for sequence_id in ids]
     return Examples(
         ids=ids,
@@ -90,6 +98,7 @@ def read_examples(predictions: Path | str, sequences: Path | str) -> Examples:
         groups=np.array([row["group"] for row in joined]),
         context=[row["context"] for row in joined],
         target=[row["target"] for row in joined],
+        prompt=prompt_of(rows),
     )
 
 
@@ -125,7 +134,11 @@ def label_reference(path: Path, paradigm: str, examples: Examples) -> Reference:
     labels = {row["sequence_id"]: row["text"] or "" for row in rows.to_pylist() if row["state"] == "ok"}
     _refuse_strangers(path, set(rows["sequence_id"].to_pylist()), examples.ids, "the predicted sequences")
     missing = sum(sequence_id not in labels for sequence_id in examples.ids)
-    return _text_reference(paradigm, [labels.get(key, "") for key in examples.ids], examples, missing)
+    texts = [labels.get(key, "") for key in examples.ids]
+    shown = [" ".join(panel["text"] for panel in panels) for panels in examples.context]
+    contents = Contents(texts, shown, examples.groups)
+    found = _text_reference(paradigm, texts, examples, missing)
+    return replace(found, score=partial(_score_all, (found.score, contents.score)))
 
 
 def facts_reference(path: Path, examples: Examples) -> Reference:
@@ -152,12 +165,16 @@ def _text_reference(name: str, texts: list[str], examples: Examples, missing: in
     return Reference(name, texts, panel5, partial(text_scores, references=texts), missing)
 
 
+def _score_all(scorers: Sequence[Scorer], texts: Sequence[str]) -> dict[str, np.ndarray]:
+    return {metric: values for scorer in scorers for metric, values in scorer(texts).items()}
+
+
 def _values(facts: Iterable[Fact]) -> str:
     return ", ".join(fact.value for fact in facts)
 
 
 def _sequences(path: Path | str, wanted: pa.ChunkedArray) -> dict[str, dict[str, Any]]:
-    table = read_table(path, "sequences", ["sequence_id", "group", "context", "target"])
+    table = read_table(path, "sequences", ["sequence_id", "group", "split", "context", "target"])
     table = table.filter(pc.is_in(table["sequence_id"], value_set=wanted.combine_chunks()))
     _refuse_repeats(path, table["sequence_id"].to_pylist())
     return {row["sequence_id"]: row for row in table.to_pylist()}

@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from cloze.scoring import facts, metrics
+from cloze.scoring.contents import contents_signatures
 from cloze.scoring.floors import FLOORS, floor_scores
 from cloze.scoring.intervals import percentile_interval, resampled_means
+from cloze.scoring.measures import measure_signatures
 from cloze.scoring.references import Examples, Reference
 from cloze.tables import SCHEMAS, write_table
 
@@ -46,6 +48,7 @@ def write_results(out: Path, examples: Examples, columns: Columns) -> None:
         chosen = {column: values for column, values in columns.items() if bool(column.floor) is is_floor}
         write_table(_table(name, examples, chosen), out / f"{name}.parquet")
     signatures = metrics.signatures() | {metric: facts.signature() for metric in facts.METRICS}
+    signatures |= contents_signatures() | measure_signatures()
     (out / "signatures.json").write_text(json.dumps(signatures, indent=1) + "\n")
 
 
@@ -77,6 +80,12 @@ def counts(examples: Examples, references: Iterable[Reference]) -> dict[str, flo
         if reference.missing is not None:
             found[f"missing_references/{reference.name}"] = reference.missing
     return {name: float(count) for name, count in found.items()}
+
+
+def n_known(columns: Columns, metric: str) -> dict[str, int]:
+    """How many predictions a metric could judge, by reference."""
+    own = {c.reference: values for c, values in columns.items() if c.metric == metric and not c.floor}
+    return {reference: int((~np.isnan(values)).sum()) for reference, values in own.items()}
 
 
 def summary(columns: Columns, groups: np.ndarray, resamples: int, seed: int) -> dict[str, float]:

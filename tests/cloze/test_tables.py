@@ -7,7 +7,17 @@ import pytest
 
 from cloze.digests import file_digest
 from cloze.errors import DataError
-from cloze.tables import MADE_BY, SCHEMAS, images_uri, read_table, table, with_images, write_table
+from cloze.tables import (
+    MADE_BY,
+    SCHEMAS,
+    images_uri,
+    prompt_of,
+    read_table,
+    table,
+    with_images,
+    with_prompt,
+    write_table,
+)
 
 FACT = {"panel_id": "1/2_3", "fact": "action", "value": "digs", "seen_in": "picture"}
 
@@ -22,6 +32,27 @@ def test_a_written_table_is_read_back_with_where_its_pictures_lie(tmp_path):
     assert found.to_pylist() == [FACT]
     assert images_uri(found) == "gs://bucket/x"
     assert images_uri(with_images(found, "")) == ""
+
+
+def test_predictions_say_what_was_asked_and_where_the_pictures_lie(tmp_path):
+    rows = [{"sequence_id": "1/2_3", "prediction": "Ann", "finish_reason": "stop"}]
+    write_table(
+        with_prompt(table("predictions", rows, "gs://bucket/x"), "Say “what”"), tmp_path / "predictions.parquet"
+    )
+    found = read_table(tmp_path / "predictions.parquet", "predictions", ["sequence_id"])
+    assert (images_uri(found), prompt_of(found)) == ("gs://bucket/x", "Say “what”")
+    assert prompt_of(table("predictions", rows)) == ""
+
+
+def test_bytes_that_are_no_utf8_are_found_inside_of_structures_too(tmp_path):
+    words = pa.array([b"fine", b"caf\xe9"], pa.binary())
+    damaged = pa.StringArray.from_buffers(2, words.buffers()[1], words.buffers()[2])
+    ref = pa.StructArray.from_arrays(
+        [pa.array(["1/1_1", "1/1_2"]), pa.array(["a", "b"]), damaged], ["panel_id", "image", "text"]
+    )
+    pq.write_table(pa.table({"target": ref}), tmp_path / "sequences.parquet")
+    with pytest.raises(DataError, match=r"sequences.parquet: row 1: column target is not UTF-8 text"):
+        read_table(tmp_path / "sequences.parquet", "sequences", ["target"])
 
 
 def test_the_same_table_has_the_same_bytes(tmp_path):

@@ -1,11 +1,13 @@
 """A study file names steps that need each other; what is wrong with it is said before anything runs."""
 
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from cloze.errors import DataError, SettingsError
-from cloze.settings import parse
+from cloze.scoring.evaluation import EvalSettings
+from cloze.settings import choices, parse
 from mlflow_projects.program import find_program
 from mlflow_projects.studies import STUDIES, load_study
 
@@ -50,3 +52,18 @@ def test_every_study_of_ours_gives_its_steps_words_that_they_take(name):
     assert study
     for step in study.values():
         parse(find_program(step.entry).settings, step.parameters)
+
+
+def test_the_ablation_does_again_what_the_sample_study_did_so_that_it_is_reused():
+    sample, ablation = load_study("sample"), load_study("ablation")
+    shared = sample.keys() & ablation.keys() - {"report"}
+    assert shared >= {"sequences", "labels_descp", "finetune_pred", "zero_shot", "tuned_descp", "eval_tuned_pred"}
+    assert {name: ablation[name] for name in shared} == {name: sample[name] for name in shared}
+
+
+def test_the_ablation_hides_everything_that_can_be_hidden_from_every_adapter():
+    study = load_study("ablation").values()
+    hidden = {
+        (s.parameters.get("adapter", ""), s.parameters.get("blind", "none")) for s in study if s.entry == "predict"
+    }
+    assert hidden == set(product(("", "@finetune_pred", "@finetune_descp"), choices(EvalSettings, "blind")))

@@ -7,6 +7,7 @@ from cloze.labels.prompts import (
     Part,
     Picture,
     Words,
+    instructions,
     labeller_prompt,
     lettering,
     model_prompt,
@@ -65,3 +66,9 @@ def test_the_prompt_digests_of_the_paradigms_differ_and_are_stable():
     assert prompt_digest("pred") != prompt_digest("descp")
     assert prompt_digest("pred") == prompt_digest("pred")
     assert len(prompt_digest("pred")) == 12
+
+
+def test_the_instructions_are_the_words_of_the_prompt_that_no_comic_changes():
+    asked = instructions(5)
+    assert words(model_prompt(["x"] * 5)).replace("Lettering: x\n", "Lettering: \n") == asked
+    assert "[No text]" not in asked

@@ -12,7 +12,7 @@ from cloze.model.finetune_settings import FinetuneSettings
 from cloze.model.predict_settings import PredictSettings
 from cloze.model.training import finetune
 from cloze.stage import StoppedError
-from cloze.tables import read_table, table, write_table
+from cloze.tables import prompt_of, read_table, table, write_table
 from tests.cloze.model.conftest import Tables, make_tables, make_workspace
 
 
@@ -47,6 +47,8 @@ def fingerprint(settings: PredictSettings, out: Path) -> dict[str, Any]:
 def test_every_sequence_of_the_split_is_predicted_in_table_order(settings, tables, tmp_path):
     rows = predictions(settings, tmp_path / "out")
     assert [row["sequence_id"] for row in rows] == [r["sequence_id"] for r in tables.rows if r["split"] == "test"]
+    asked = prompt_of(read_table(tmp_path / "out" / "predictions.parquet", "predictions"))
+    assert asked.endswith("Write one flowing paragraph.")
     assert {row["finish_reason"] for row in rows} <= {"stop", "length"}
     assert all(row["prompt_tokens"] > 100 and row["output_tokens"] <= 8 and row["seconds"] > 0 for row in rows)
 

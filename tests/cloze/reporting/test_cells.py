@@ -1,6 +1,7 @@
 """The file that describes evaluated runs is read whole, or refused by cell and field."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,13 @@ from cloze.reporting.cells import read_cells, titles
 def test_cells_come_in_the_order_of_the_2x2_and_blind_ones_last(study):
     found = [cell.title for cell in read_cells(study).cells]
     assert found[:4] == ["zero-shot · pred", "zero-shot · descp", "fine-tuned · pred", "fine-tuned · descp"]
-    assert found[4:] == ["fine-tuned · pred · without images", "fine-tuned · pred · without text"]
+    assert found[4:] == ["fine-tuned · pred · without pictures", "fine-tuned · pred · without lettering"]
+
+
+def test_panels_out_of_order_are_shuffled_not_hidden(study):
+    cell = read_cells(study).cells[4]
+    assert replace(cell, blind="order").title == "fine-tuned · pred · panels shuffled"
+    assert replace(cell, blind="all").title == "fine-tuned · pred · without all"
 
 
 def test_two_runs_in_one_place_are_told_apart_by_their_names(study):

@@ -1,5 +1,7 @@
 """Tables of estimates hold the runs they should, in their order."""
 
+from dataclasses import replace
+
 import pytest
 
 from cloze.reporting.cells import read_cells
@@ -39,13 +41,31 @@ def test_a_blind_run_stands_below_the_run_that_saw_everything(evidence):
     assert found is not None
     assert [name for name, _ in found.rows] == [
         "fine-tuned · pred",
-        "fine-tuned · pred · without images",
-        "fine-tuned · pred · without text",
+        "fine-tuned · pred · without pictures",
+        "fine-tuned · pred · without lettering",
     ]
     whole, blind, _ = (entries[2] for _, entries in found.rows)
     assert whole.change is None
     assert blind.change is not None
     assert blind.change.difference < 0  # facts that only the picture shows
+
+
+def test_each_adapter_is_compared_with_itself(evidence):
+    whole, blind = evidence[2], evidence[4]
+
+    def of(item, adapter, run_id):
+        cell = replace(item.cell, fingerprint={"adapter_digest": adapter}, run_id=run_id, run_name=run_id)
+        return replace(item, cell=cell)
+
+    runs = [of(whole, "a", "A"), of(whole, "b", "B"), of(blind, "a", "A blind"), of(blind, "b", "B blind")]
+    found = ablation([*runs, of(evidence[5], "a", "A without text"), of(evidence[5], "c", "C without text")])
+    assert found is not None
+    assert [name.split(" · ")[-1] for name, _ in found.rows] == [
+        *("A", "A blind", "A without text"),
+        *("B", "B blind"),
+        "C without text",
+    ]
+    assert found.rows[-1][1][0].change is None  # nobody saw everything with that adapter
 
 
 def test_without_blind_runs_there_is_no_ablation_and_without_facts_no_recall(evidence, study):

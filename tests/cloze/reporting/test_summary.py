@@ -13,7 +13,7 @@ def test_every_run_has_a_row_with_score_interval_floor_and_lift(study):
     metrics = cells[3].metrics
     assert f"{metrics['eval/descp/rougeL']:.3f}  [{metrics['ci_low/descp/rougeL']:.3f}" in row
     assert f"{metrics['lift/descp/rougeL']:+.3f}" in row
-    assert text.count("fine-tuned · pred · without images") == 2
+    assert text.count("fine-tuned · pred · without pictures") == 2
     assert max(map(len, text.splitlines())) <= 110
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cloze.scoring import facts, metrics
+from cloze.scoring import contents, facts, measures, metrics
 from cloze.scoring.floors import FLOORS
+from cloze.scoring.measured import SUSPECTS
 from cloze.scoring.results import N_SHOWN
 from cloze.tables import SCHEMAS
 
@@ -23,7 +24,7 @@ def test_each_table_is_explained_column_by_column(name):
 
 def test_each_metric_and_floor_is_explained():
     page = (DOCS / "scores.md").read_text()
-    for name in (*metrics.METRICS, *facts.METRICS, *FLOORS):
+    for name in (*metrics.METRICS, *facts.METRICS, *contents.METRICS, *measures.MEASURES, *SUSPECTS, *FLOORS):
         assert re.search(rf"^\|[^|]*`{name}`", page, re.MULTILINE), name
     assert f"NLTK {metrics.NLTK}" in page
     assert f"up to {N_SHOWN} examples" in (DOCS / "tables.md").read_text()

@@ -37,7 +37,7 @@ def test_every_prediction_is_scored_against_every_reference(inputs, tmp_path):
     assert metrics["eval/pred/rouge1"] == pytest.approx(6 / 7)
     assert metrics["eval/lettering/rouge1"] == pytest.approx(2 / 7)
     assert metrics["eval/facts/recall_picture"] == 1
-    assert len(scores) == 3 * (3 * 4 + 4)
+    assert len(scores) == 3 * (3 * 4 + 2 * 4 + 4)
 
 
 def test_lift_is_over_the_best_floor_and_has_its_interval(inputs, tmp_path):
@@ -53,9 +53,10 @@ def test_means_in_the_tables_are_the_metrics(inputs, tmp_path):
     metrics = run(tmp_path, **inputs)
     floors = read_table(tmp_path / "out" / "floors.parquet", "floors").to_pandas()
     means = floors.groupby(["floor", "reference", "metric"])["score"].mean().dropna()
-    assert len(means) == 3 * (3 * 4 + 2)
+    assert len(means) == 3 * (3 * 4 + 2 + 2)  # nobody is named, nothing is said: both labels are all scene
     assert all(metrics[f"floor/{'/'.join(key)}"] == pytest.approx(mean) for key, mean in means.items())
-    assert set(json.loads((tmp_path / "out" / "signatures.json").read_text())) >= {"rouge1", "bleu", "recall"}
+    signatures = json.loads((tmp_path / "out" / "signatures.json").read_text())
+    assert set(signatures) >= {"rouge1", "bleu", "recall", "names", "measure/rep4"}
 
 
 def test_some_examples_are_left_for_people_to_read(inputs, tmp_path):
@@ -107,7 +108,7 @@ def test_an_empty_prediction_counts_and_scores_0(inputs, tmp_path):
 
 def test_the_same_inputs_give_the_same_bytes(inputs, tmp_path):
     assert run(tmp_path / "a", **inputs) == run(tmp_path / "b", **inputs)
-    for name in ("scores.parquet", "floors.parquet", "signatures.json"):
+    for name in ("scores.parquet", "floors.parquet", "measures.parquet", "signatures.json"):
         assert (tmp_path / "a" / "out" / name).read_bytes() == (tmp_path / "b" / "out" / name).read_bytes()
 
 
@@ -131,6 +132,35 @@ def test_a_prediction_that_is_null_is_refused_by_its_row(inputs, tmp_path):
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "null.parquet")
     with pytest.raises(DataError, match=r"null.parquet: row 1: prediction is NULL; an empty text was expected"):
         run(tmp_path, **inputs | {"predictions": str(tmp_path / "null.parquet")})
+
+
+def test_bytes_that_are_no_utf8_are_refused_by_row_and_column(inputs, tmp_path):
+    words = pa.array([b"fine", b"caf\xe9"], pa.binary())
+    rows = pa.table({"sequence_id": ["1/0_2", "2/0_2"]})
+    damaged = pa.StringArray.from_buffers(2, words.buffers()[1], words.buffers()[2])
+    pq.write_table(rows.append_column("prediction", damaged), tmp_path / "latin1.parquet")
+    with pytest.raises(DataError, match=r"latin1.parquet: row 1: column prediction is not UTF-8 text .*write the text"):
+        run(tmp_path, **inputs | {"predictions": str(tmp_path / "latin1.parquet")})
+
+
+def test_predictions_of_another_split_are_refused_unless_it_is_named(inputs, tmp_path):
+    with pytest.raises(DataError, match=r"row 0: 1/0_2 is in the split test of .*; split is val; say split=test, or"):
+        run(tmp_path, **inputs, split="val")
+    assert run(tmp_path / "named", **inputs, split="all")["n_predictions"] == 3
+
+
+def test_predictions_for_another_sequences_table_are_refused_with_both_files_named(inputs, tmp_path):
+    other = write(tmp_path, "sequences", [sequence(5, 0, ["other", "comics"])], "other")
+    with pytest.raises(DataError, match=r"predictions.parquet: row 0: 1/0_2 is not a sequence of .*other.parquet"):
+        run(tmp_path, **inputs | {"sequences": other})
+
+
+def test_labels_that_name_somebody_who_could_be_known_are_counted(inputs, tmp_path):
+    rows = [label("1/0_2", "Then Start waves."), label("2/0_2", "Then Otto waves."), label("3/0_2", "a hat")]
+    metrics = run(tmp_path, **inputs | {"pred_labels": write(tmp_path, "labels", rows, "named")})
+    assert metrics["named_references/pred"] == 1  # "start" is lettering of the context, Otto is not
+    assert metrics["eval/pred/names"] == 0
+    assert metrics["floor/context/pred/names"] == 1  # who repeats all lettering names everybody
 
 
 @pytest.mark.parametrize(
