@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from cloze.errors import DataError
 from cloze.scoring.facts import Fact, fact_scores, read_facts
-from cloze.scoring.metrics import has_words, text_scores
+from cloze.scoring.metrics import BERTSCORE, DEFAULT, has_words, text_scores
 from cloze.tables import read_table
 
 Scorer = Callable[[Sequence[str]], Mapping[str, np.ndarray]]
@@ -51,6 +51,7 @@ class Reference:
         panel5: what the last context panel has of the same kind, in words.
         score: scores of one text per example, by metric; NaN where the reference is empty.
         missing: how many examples lack an `ok` label, or any fact; None where nothing can be missing.
+        is_text: it is scored by text metrics. `score` leaves BERTScore out, which takes all references together.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Reference:
     panel5: list[str]
     score: Scorer
     missing: int | None = None
+    is_text: bool = True
 
     @property
     def n_empty(self) -> int:
@@ -93,25 +95,28 @@ def read_examples(predictions: Path | str, sequences: Path | str) -> Examples:
     )
 
 
-def read_references(labels: Mapping[str, str], facts: str, examples: Examples) -> list[Reference]:
+def read_references(
+    labels: Mapping[str, str], facts: str, examples: Examples, metrics: Sequence[str] = DEFAULT
+) -> list[Reference]:
     """Everything there is to score against.
 
     Args:
         labels: by paradigm the path of its labels table; empty where there is none.
         facts: path of the facts table; empty where there is none.
         examples: what is to be scored.
+        metrics: the text metrics to score by.
     """
-    found = [label_reference(Path(path), paradigm, examples) for paradigm, path in labels.items() if path]
-    found.append(lettering_reference(examples))
+    found = [label_reference(Path(path), paradigm, examples, metrics) for paradigm, path in labels.items() if path]
+    found.append(lettering_reference(examples, metrics))
     return [*found, facts_reference(Path(facts), examples)] if facts else found
 
 
-def lettering_reference(examples: Examples) -> Reference:
+def lettering_reference(examples: Examples, metrics: Sequence[str] = DEFAULT) -> Reference:
     """The text that really stands in the target panel."""
-    return _text_reference("lettering", [panel["text"] for panel in examples.target], examples)
+    return text_reference("lettering", [panel["text"] for panel in examples.target], examples, metrics)
 
 
-def label_reference(path: Path, paradigm: str, examples: Examples) -> Reference:
+def label_reference(path: Path, paradigm: str, examples: Examples, metrics: Sequence[str] = DEFAULT) -> Reference:
     """The labels of one paradigm; only those whose state is `ok` can be scored against.
 
     Raises:
@@ -125,7 +130,7 @@ def label_reference(path: Path, paradigm: str, examples: Examples) -> Reference:
     labels = {row["sequence_id"]: row["text"] or "" for row in rows.to_pylist() if row["state"] == "ok"}
     _refuse_strangers(path, set(rows["sequence_id"].to_pylist()), examples.ids, "the predicted sequences")
     missing = sum(sequence_id not in labels for sequence_id in examples.ids)
-    return _text_reference(paradigm, [labels.get(key, "") for key in examples.ids], examples, missing)
+    return text_reference(paradigm, [labels.get(key, "") for key in examples.ids], examples, metrics, missing)
 
 
 def facts_reference(path: Path, examples: Examples) -> Reference:
@@ -144,12 +149,17 @@ def facts_reference(path: Path, examples: Examples) -> Reference:
         panel5=[_values(facts.get(context[-1]["panel_id"], [])) for context in examples.context],
         score=partial(fact_scores, facts=wanted),
         missing=sum(not known for known in wanted),
+        is_text=False,
     )
 
 
-def _text_reference(name: str, texts: list[str], examples: Examples, missing: int | None = None) -> Reference:
-    panel5 = [context[-1]["text"] for context in examples.context]
-    return Reference(name, texts, panel5, partial(text_scores, references=texts), missing)
+def text_reference(
+    name: str, texts: list[str], examples: Examples, metrics: Sequence[str] = DEFAULT, missing: int | None = None
+) -> Reference:
+    """A reference in words, one text per example."""
+    panel5 = [context[-1]["text"] if context else "" for context in examples.context]
+    cheap = [metric for metric in metrics if metric not in BERTSCORE]
+    return Reference(name, texts, panel5, partial(text_scores, references=texts, metrics=cheap), missing)
 
 
 def _values(facts: Iterable[Fact]) -> str:

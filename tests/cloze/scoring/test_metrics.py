@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from rouge_score.rouge_scorer import RougeScorer
 
-from cloze.scoring.metrics import METRICS, NLTK, ROUGE, has_words, signatures, text_scores
+from cloze.scoring.bleu import NLTK
+from cloze.scoring.metrics import DEFAULT, ROUGE, has_words, signatures, text_scores
 
 WORDS = st.lists(
     st.sampled_from(["The", "cat's", "running", "RUNS", "!", "né", "3", "-", "flies", "ﬁre", "İ"]), max_size=9
@@ -30,7 +31,7 @@ def test_the_published_values_come_out_to_the_last_digit(real_data):
     rows = [row for row in real_rows(real_data) if row["in_reported_scope"]]
     scores = text_scores([row["prediction"] for row in rows], [row["reference"] for row in rows])
     assert len(rows) == reported["num_evaluated"]
-    assert {metric: float(np.mean(scores[metric])) for metric in METRICS} == {m: reported[m] for m in METRICS}
+    assert {metric: float(np.mean(scores[metric])) for metric in DEFAULT} == {m: reported[m] for m in DEFAULT}
 
 
 def test_every_real_prediction_has_a_score_unless_its_reference_has_no_words(real_data):
@@ -38,7 +39,7 @@ def test_every_real_prediction_has_a_score_unless_its_reference_has_no_words(rea
     scores = text_scores([row["prediction"] for row in rows], [row["reference"] for row in rows])
     wordless = [not any(c.isascii() and c.isalnum() for c in row["reference"]) for row in rows]
     assert 0 < sum(wordless) < len(rows)
-    for metric in METRICS:
+    for metric in DEFAULT:
         assert np.isnan(scores[metric]).tolist() == wordless
 
 
@@ -71,7 +72,7 @@ def test_the_nltk_that_bleu_was_compared_with_is_the_one_named():
 
 def test_an_empty_prediction_scores_0_and_an_empty_reference_nothing():
     scores = text_scores(["", "a dog runs", ""], ["a dog runs", " ! ", ""])
-    for metric in METRICS:
+    for metric in DEFAULT:
         np.testing.assert_array_equal(scores[metric], [0, math.nan, math.nan])
 
 
@@ -81,5 +82,5 @@ def test_texts_of_unequal_number_are_refused():
 
 
 def test_each_metric_says_what_made_it():
-    assert set(signatures()) == set(METRICS)
+    assert set(signatures()) == set(DEFAULT)
     assert signatures()["rougeL"].startswith("rougeL|f1|stemmer:porter|mean|rouge-score-rs:")
