@@ -138,7 +138,7 @@ def _csv(path: Path) -> Iterator[tuple[str, Row]]:
                 raise DataError(f"{path}: line {reader.line_num}", "more fields than the first line names")
             yield f"line {reader.line_num}", row
     except csv.Error as error:
-        raise DataError(f"{path}: line {reader.line_num}", f"not CSV ({error})") from error
+        raise DataError(f"{path}: line {reader.reader.line_num}", f"not CSV ({error})") from error
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
