@@ -37,10 +37,11 @@ WORDS = 20_000
 def texts(rng: np.random.Generator, n: int, words: int, of: list[str] | None = None) -> list[str]:
     """Texts of about that many words; a third of each is taken from the text of the same place in `of`."""
     vocabulary = np.array([_word(i) for i in range(WORDS)])
+    ends = np.cumsum(1 / (np.arange(WORDS) + 2.7))  # Zipf's law as Mandelbrot has it
     made = []
     for i in range(n):
         length = int(rng.integers(words * 3 // 4, words * 5 // 4))
-        drawn = list(vocabulary[np.minimum(rng.zipf(1.3, length), WORDS) - 1])
+        drawn = list(vocabulary[np.searchsorted(ends, rng.random(length) * ends[-1])])
         if of:
             shared = of[i].split()[: length // 3]
             drawn[: len(shared)] = shared

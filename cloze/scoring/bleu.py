@@ -8,8 +8,7 @@ import math
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Hashable, Sequence
 
 NLTK = "3.10.4"  # whose sentence BLEU ours is equal to; a test compares them
 ORDERS = 4
@@ -48,22 +47,22 @@ def sentence_bleu(pair: Pair) -> float:
 def shared_ngrams(words: Sequence[str], wanted: Sequence[str]) -> list[int]:
     """How many n-grams of `words` can be paired with one of `wanted`, for n from 1 to ORDERS.
 
-    An n-gram can only be shared where the two (n-1)-grams in it are, so that few are looked at.
+    Orders after one without a shared n-gram have none, and n-grams are only counted where one comes twice.
     """
     shared = [0] * ORDERS
-    ours: list[object] = list(words)  # the n-gram that begins at each place; None where it cannot be shared
-    theirs: list[object] = list(wanted)
     for n in range(ORDERS):
-        there = Counter(theirs)
-        there.pop(None, None)
-        common = {gram: times for gram, times in Counter(ours).items() if gram in there}
+        ours, theirs = _ngrams(words, n + 1), _ngrams(wanted, n + 1)
+        different = set(ours)
+        common = different.intersection(theirs)
         if not common:
             break
-        shared[n] = sum(min(times, there[gram]) for gram, times in common.items())
-        ours, theirs = _longer(ours, common), _longer(theirs, common)
+        if len(different) == len(ours):
+            shared[n] = len(common)
+            continue
+        times, there = (Counter(filter(common.__contains__, grams)) for grams in (ours, theirs))
+        shared[n] = sum(map(min, times.values(), map(there.__getitem__, times)))
     return shared
 
 
-def _longer(grams: Sequence[object], common: dict[object, int]) -> list[object]:
-    """The grams of one word more: two neighbouring grams name it, since they overlap in all but its ends."""
-    return [(a, b) if a in common and b in common else None for a, b in pairwise(grams)]
+def _ngrams(words: Sequence[str], n: int) -> Sequence[Hashable]:
+    return words if n == 1 else list(zip(*(words[i:] for i in range(n)), strict=False))

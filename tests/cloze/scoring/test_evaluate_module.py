@@ -12,9 +12,6 @@ PAIRS = {
     "predictions": ["a red hat falls off", "the dog", ""],
     "references": ["a red hat falls down", "that dog runs off", "a cat"],
 }
-    "predictions": ["a red hat falls off", "the dog", ""],
-    "references": ["a red hat falls down", "that dog runs off", "a cat"],
-}
 
 
 @pytest.fixture(scope="module")
