@@ -24,6 +24,7 @@ import numpy as np
 from cloze.scoring.bleu import sentence_bleu
 from cloze.scoring.evaluation import EvalSettings, evaluate
 from cloze.scoring.metrics import ROUGE, text_scores
+from cloze.settings import parse
 from cloze.stage import Workspace
 from cloze.tables import table, write_table
 
@@ -114,7 +115,7 @@ def inputs(folder: Path, n: int) -> dict[str, str]:
     labels = {"descp": texts(rng, n, 120)}
     labels["pred"] = texts(rng, n, 120, labels["descp"])
     panels = [{"panel_id": f"0/0_{i}", "image": None, "text": text} for i, text in enumerate(lettering)]
-    rows = {
+    rows: dict[str, list[dict[str, Any]]] = {
         "sequences": [
             {"sequence_id": key, "book": int(key.split("/")[0]), "story": 0, "group": int(key.split("/")[0])}
             | {"split": "test", "context": panels[i : i + 5], "target": panels[i + 5]}
@@ -145,7 +146,9 @@ def whole(n: int) -> None:
         (folder / "out").mkdir()
         before = _processor()
         start = time.perf_counter()
-        found = evaluate(EvalSettings(**given), Workspace(folder / "out", folder, lambda metrics, step: None, folder))
+        found = evaluate(
+            parse(EvalSettings, given), Workspace(folder / "out", folder, lambda metrics, step: None, folder)
+        )
         clock, processor = time.perf_counter() - start, _processor() - before
         size = sum(file.stat().st_size for file in (folder / "out").iterdir()) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

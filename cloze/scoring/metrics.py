@@ -52,6 +52,7 @@ def text_scores(
     references: Sequence[str],
     metrics: Sequence[str] = DEFAULT,
     encoder: BertScore | None = None,
+    processes: int = 1,
 ) -> dict[str, np.ndarray]:
     """Score each prediction against the reference of the same place.
 
@@ -64,6 +65,8 @@ def text_scores(
         references: n texts.
         metrics: names from METRICS.
         encoder: what BERTScore is computed by; needed for its metrics only.
+        processes: how many may share what only one core would do; with more than one, the main module must be one
+            that can be imported (`if __name__ == "__main__":`).
 
     Returns:
         For each metric an array (n,) of values from 0 to 1; for `sacrebleu`, which belongs to all examples together,
@@ -78,7 +81,7 @@ def text_scores(
     scorable = [i for i, (_, reference) in enumerate(zip(predictions, references, strict=True)) if has_words(reference)]
     pairs = [(predictions[i], references[i]) for i in scorable]
     found: dict[str, np.ndarray] = {}
-    for metric, values in _scores(pairs, metrics, encoder).items():
+    for metric, values in _scores(pairs, metrics, encoder, processes).items():
         found[metric] = np.full((len(references), *values.shape[1:]), np.nan)
         found[metric][scorable] = values
     return found
@@ -119,13 +122,15 @@ def signatures(metrics: Sequence[str] = DEFAULT, encoder: BertScore | None = Non
     return {metric: known[metric] for metric in metrics}
 
 
-def _scores(pairs: Sequence[Pair], metrics: Sequence[str], encoder: BertScore | None) -> dict[str, np.ndarray]:
+def _scores(
+    pairs: Sequence[Pair], metrics: Sequence[str], encoder: BertScore | None, processes: int
+) -> dict[str, np.ndarray]:
     """Only those that were asked for, each computed together with those that share its work."""
     found: dict[str, np.ndarray] = {}
     if set(metrics) & set(ROUGE):
         found |= _rouge(pairs)
     if "bleu" in metrics:
-        found["bleu"] = np.array(bleu.sentence_bleus(pairs))
+        found["bleu"] = np.array(bleu.sentence_bleus(pairs, processes))
     if any(metric.startswith(CORPUS) for metric in metrics):
         found[CORPUS] = corpus_bleu.counts(pairs)
     if "sacrebleu_sentence" in metrics:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cloze.errors import DataError
+from cloze.scoring.bleu import cores
 from cloze.scoring.facts import Fact, fact_scores, read_facts
 from cloze.scoring.metrics import BERTSCORE, DEFAULT, has_words, text_scores
 from cloze.tables import read_table
@@ -159,7 +160,8 @@ def text_reference(
     """A reference in words, one text per example."""
     panel5 = [context[-1]["text"] if context else "" for context in examples.context]
     cheap = [metric for metric in metrics if metric not in BERTSCORE]
-    return Reference(name, texts, panel5, partial(text_scores, references=texts, metrics=cheap), missing)
+    score = partial(text_scores, references=texts, metrics=cheap, processes=cores())
+    return Reference(name, texts, panel5, score, missing)
 
 
 def _values(facts: Iterable[Fact]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from cloze.errors import DataError, SettingsError
 from cloze.scoring import metrics
 from cloze.scoring.bertscore import BertScore
+from cloze.scoring.bleu import cores
 from cloze.scoring.floors import OF_REFERENCES
 from cloze.scoring.references import Examples, text_reference
 from cloze.scoring.results import score, summary
@@ -42,7 +43,7 @@ def row_scores(rows: Rows, names: Sequence[str], encoder: BertScore | None) -> l
     """
     if metrics.CORPUS in names:
         raise SettingsError("metrics", metrics.CORPUS, "left out per row: it is of all rows; take sacrebleu_sentence")
-    columns = metrics.text_scores(rows.predictions, rows.references, names, encoder)
+    columns = metrics.text_scores(rows.predictions, rows.references, names, encoder, cores())
     values = zip(*(columns[name].tolist() for name in names), strict=True)
     return [
         {"sequence_id": key, **{name: _known(value) for name, value in zip(names, scores, strict=True)}}

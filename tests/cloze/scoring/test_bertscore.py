@@ -8,8 +8,10 @@ from bert_score import BERTScorer
 
 from cloze.errors import MissingInputError, SettingsError
 from cloze.scoring.bertscore import METRICS, BertScore, find_encoder, scores_together
+from cloze.scoring.bleu import Pair
 from cloze.scoring.encoders import MINILM, encoder_folder
 from cloze.scoring.metrics import text_scores
+from tests.cloze.scoring.tiny import label, prediction, run, sequence, write
 
 FOLDER = encoder_folder(MINILM)
 
@@ -49,10 +51,32 @@ def test_a_text_beyond_the_window_is_cut_and_counted_once():
 
 
 def test_columns_that_share_texts_score_the_same_together(scorer):
-    columns = {"x": [("a hat", "a dog"), None], "y": [("the sea", "a dog"), ("a hat", "blue")]}
+    columns: dict[str, list[Pair | None]] = {
+        "x": [("a hat", "a dog"), None],
+        "y": [("the sea", "a dog"), ("a hat", "blue")],
+    }
     together = scores_together(scorer, columns)
     for name, pairs in columns.items():
         np.testing.assert_allclose(together[name]["bertscore_f1"], scorer.scores(pairs)["bertscore_f1"], atol=1e-6)
+
+
+def test_eval_has_it_for_all_references_and_floors(scorer, tmp_path):
+    texts = {1: "a red hat", 2: "the dog runs", 3: "rain falls"}
+    rows = [sequence(book, 0, ["start", f"go {text}", f"see {text}"]) for book, text in texts.items()]
+    found = run(
+        tmp_path,
+        sequences=write(tmp_path, "sequences", rows),
+        predictions=write(tmp_path, "predictions", [prediction(f"{book}/0_2", text) for book, text in texts.items()]),
+        pred_labels=write(tmp_path, "labels", [label(f"{book}/0_2", text) for book, text in texts.items()]),
+        metrics="bertscore_f1",
+        encoder=MINILM,
+    )
+    expected = scorer.scores([(text, f"see {text}") for text in texts.values()])["bertscore_f1"].mean()
+    assert found["eval/pred/bertscore_f1"] == pytest.approx(1, abs=1e-6)
+    assert found["eval/lettering/bertscore_f1"] == pytest.approx(expected, abs=1e-6)
+    assert 0 < found["floor/foreign/pred/bertscore_f1"] < found["floor/panel5/pred/bertscore_f1"] < 1
+    assert found["truncated_texts"] == 0
+    assert not [name for name in found if "bertscore_recall" in name]
 
 
 def test_the_signature_names_encoder_layer_and_weights_but_no_place(scorer):

@@ -51,7 +51,8 @@ def test_unknown_counts_have_no_value():
 def test_real_predictions_score_what_sacrebleu_says(real_data):
     lines = (real_data / "predictions" / "original_study.jsonl").read_text().splitlines()
     texts = [(row["prediction"], row["reference"]) for row in map(json.loads, lines)]
-    scores = text_scores(*zip(*texts, strict=True), metrics=["sacrebleu", "sacrebleu_sentence"])
+    predictions, references = (list(column) for column in zip(*texts, strict=True))
+    scores = text_scores(predictions, references, ["sacrebleu", "sacrebleu_sentence"])
     known = [pair for pair, score in zip(texts, scores["sacrebleu_sentence"], strict=True) if not math.isnan(score)]
     assert 100 < len(known) < len(texts)
     assert aggregate("sacrebleu", scores["sacrebleu"]) == oracle(known)
