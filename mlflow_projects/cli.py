@@ -3,6 +3,7 @@
 import click
 
 from mlflow_projects.commands.doctor import doctor
+from mlflow_projects.commands.score import score
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -11,6 +12,7 @@ def main() -> None:
 
 
 main.add_command(doctor())
+main.add_command(score())
 
 if __name__ == "__main__":
     main()

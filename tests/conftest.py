@@ -45,11 +45,12 @@ class Study:
 
 # Files that wait for other processes come first, so that no worker is left alone with one at the end.
 _FIRST = ("test_study.py", "test_commands.py", "test_real_comics.py")
-# File -> the one whose costly fixture it shares.
+# File -> the one whose costly fixture, or imports, it shares.
 _TOGETHER = {
     "tests/test_ui.py": "tests/test_study.py",
     "tests/mlflow_projects/test_finetuned.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/mlflow_projects/test_registry.py": "tests/mlflow_projects/test_served_adapter.py",
+    "tests/cloze/scoring/test_evaluate_module.py": "tests/cloze/scoring/test_bertscore.py",
 }
 
 

@@ -8,14 +8,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import torch
-from huggingface_hub import constants
 from transformers import (
     AutoConfig,
     AutoTokenizer,
@@ -27,6 +23,7 @@ from transformers import (
 
 from cloze.digests import folder_digest
 from cloze.errors import DataError, MissingInputError
+from cloze.hub import is_offline
 from cloze.model.conversation import CHAT_TEMPLATE, Chat, SizeOf
 from cloze.model.optimizers import require_4bit
 
@@ -36,7 +33,6 @@ SAMPLE = "sample"
 REVISION = "revision "  # what the digest of a base from the hub begins with
 SAMPLE_FOLDER = Path(__file__).parent.parent / "sample" / "weights" / "base"
 LATEST = "main"
-_ANSWER_S = 5  # seconds in which the hub answers, or is not there
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -105,21 +101,7 @@ class PictureProcessor(LlavaOnevisionProcessor):
 
 def _where(place: str | Path, revision: str) -> dict[str, Any]:
     """What `from_pretrained` is told of a folder, or of an id on a hub that may or may not answer."""
-    return {"revision": revision, "local_files_only": Path(place).is_dir() or _is_offline()}
-
-
-@cache
-def _is_offline() -> bool:
-    """Nobody answers at the hub, so what it would give must be in its cache; its client would ask for minutes."""
-    if constants.HF_HUB_OFFLINE:
-        return True
-    try:
-        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=_ANSWER_S).close()  # noqa: S310 - http(s)
-    except HTTPError:  # an answer, too
-        return False
-    except OSError:
-        return True
-    return False
+    return {"revision": revision, "local_files_only": Path(place).is_dir() or is_offline()}
 
 
 def device() -> torch.device:

@@ -63,6 +63,11 @@ class EvalSettings:
         default="none",
         choices=("none", "images", "text", "order"),
     )
+    metrics: str = setting("Metrics of texts, comma-separated (docs/scores.md).", default="rouge1,rouge2,rougeL,bleu")
+    encoder: str = setting(
+        "Encoder of BERTScore, where metrics name it: `minilm`, a folder, or a hub id.", default="roberta-large"
+    )
+    layers: int = setting("Layer of the encoder to compare; 0 is the published one, of `minilm` the last.", default=0)
     seed: int = setting("Seed of the foreign floor and of the bootstrap.", default=42)
     resamples: int = setting("Bootstrap samples behind each interval.", default=10_000)
 
@@ -70,9 +75,12 @@ class EvalSettings:
         for name in ("paradigm", "split", "blind"):
             if getattr(self, name) not in choices(type(self), name):
                 raise SettingsError(name, getattr(self, name), f"one of {', '.join(choices(type(self), name))}")
-        for name, least in (("examples", 0), ("seed", 0), ("resamples", 100)):
+        for name, least in (("examples", 0), ("layers", 0), ("seed", 0), ("resamples", 100)):
             if getattr(self, name) < least:
                 raise SettingsError(name, getattr(self, name), f"{least} or more")
+        from cloze.scoring.metrics import chosen_metrics  # with numpy, which no --help should wait for
+
+        chosen_metrics(self.metrics)
 
 
 def evaluate(settings: EvalSettings, workspace: Workspace) -> dict[str, float]:
@@ -87,23 +95,31 @@ def evaluate(settings: EvalSettings, workspace: Workspace) -> dict[str, float]:
 
     Raises:
         DataError: a table that does not belong to the others, or rows that are there twice.
-        SettingsError: the run's own labels are not given.
+        MissingInputError: BERTScore is asked for and its encoder is not there.
+        SettingsError: the run's own labels are not given, or the encoder does not have that layer.
     """
+    from cloze.scoring import contents, facts, measures
     from cloze.scoring.measured import measure_texts, measured_summary, suspects, write_measures
+    from cloze.scoring.metrics import chosen_metrics, find_bertscore, signatures
     from cloze.scoring.references import read_examples, read_references
     from cloze.scoring.results import counts, n_known, score, summary, write_examples, write_results
 
     labels = {"pred": settings.pred_labels, "descp": settings.descp_labels}
     if settings.paradigm in labels and not labels[settings.paradigm]:
         raise SettingsError(f"{settings.paradigm}_labels", "", f"given where paradigm is {settings.paradigm}")
+    metrics = chosen_metrics(settings.metrics)
+    encoder = find_bertscore(metrics, settings.encoder, settings.layers)
     examples = read_examples(settings.predictions, settings.sequences, settings.split)
-    references = read_references(labels, settings.facts, examples)
-    columns = score(examples, references, settings.seed)
-    write_results(workspace.out, examples, columns)
+    references = read_references(labels, settings.facts, examples, metrics)
+    columns = score(examples, references, settings.seed, encoder)
+    known = signatures(metrics, encoder) | {metric: facts.signature() for metric in facts.METRICS}
+    known |= contents.contents_signatures() | measures.measure_signatures()
+    write_results(workspace.out, examples, columns, known)
     write_examples(workspace.out, examples, references, columns)
     measured = measure_texts(examples, references)
     write_measures(workspace.out, examples, measured)
     found = counts(examples, references) | suspects(examples, measured)
     found |= {f"named_references/{name}": float(n) for name, n in n_known(columns, "names").items()}
+    found |= {"truncated_texts": float(encoder.n_truncated)} if encoder else {}
     found |= measured_summary(measured, examples.groups, settings.resamples, settings.seed)
     return found | summary(columns, examples.groups, settings.resamples, settings.seed)

@@ -43,6 +43,8 @@ def context(reference: Reference, examples: Examples, seed: int) -> list[str | N
     return [" ".join(panel["text"] for panel in panels) for panels in examples.context]
 
 
+# Those that need nothing but references.
+OF_REFERENCES = ("foreign",)
 FLOORS: Mapping[str, Floor] = {"foreign": foreign, "panel5": panel5, "context": context}
 
 
@@ -51,4 +53,6 @@ def floor_scores(name: str, reference: Reference, examples: Examples, seed: int)
     texts = FLOORS[name](reference, examples, seed)
     unknown = np.array([text is None for text in texts])
     scores = reference.score([text or "" for text in texts])
-    return {metric: np.where(unknown, np.nan, values) for metric, values in scores.items()}
+    for values in scores.values():
+        values[unknown] = np.nan
+    return dict(scores)

@@ -1,19 +1,21 @@
-"""Text metrics, one value per example: ROUGE and BLEU as the published table of this task has them."""
+"""Text metrics behind one function, `text_scores`: ROUGE and BLEU as the published table has them, and others."""
 
-import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 
 import numpy as np
 
-ROUGE = ("rouge1", "rouge2", "rougeL")
-METRICS = (*ROUGE, "bleu")
+from cloze.errors import SettingsError
+from cloze.scoring import bertscore, bleu, corpus_bleu
+from cloze.scoring.bertscore import BertScore
+from cloze.scoring.bleu import Pair
 
-NLTK = "3.10.4"  # whose sentence BLEU ours is equal to; a test compares them
-_ORDERS = 4
-_SMOOTHED = 0.1  # matches that smoothing method 1 puts in the place of none
+ROUGE = ("rouge1", "rouge2", "rougeL")
+BERTSCORE = bertscore.METRICS
+CORPUS = "sacrebleu"  # the one that is no mean over examples
+METRICS = (*ROUGE, "bleu", CORPUS, "sacrebleu_sentence", *BERTSCORE)
+DEFAULT = (*ROUGE, "bleu")  # what needs no encoder, and is fast
 
 _WORD = re.compile("[a-z0-9]")
 
@@ -23,61 +25,126 @@ def has_words(text: str) -> bool:
     return _WORD.search(text.lower()) is not None
 
 
-def text_scores(predictions: Sequence[str], references: Sequence[str]) -> dict[str, np.ndarray]:
+def chosen_metrics(words: str) -> tuple[str, ...]:
+    """The metrics of a comma-separated list, in the order of METRICS.
+
+    Raises:
+        SettingsError: an unknown one, one that is there twice, or none.
+    """
+    names = [word.strip() for word in words.split(",")]
+    if not set(names) <= set(METRICS) or len(set(names)) < len(names):
+        raise SettingsError("metrics", words, f"a comma-separated list of {', '.join(METRICS)}, each once")
+    return tuple(metric for metric in METRICS if metric in names)
+
+
+def find_bertscore(metrics: Sequence[str], encoder: str, layers: int) -> BertScore | None:
+    """The scorer that BERTScore needs, loaded; None where none of `metrics` does.
+
+    Raises:
+        MissingInputError: the encoder is not there.
+        SettingsError: it does not have that layer.
+    """
+    return BertScore(encoder, layers, metrics) if set(metrics) & set(BERTSCORE) else None
+
+
+def text_scores(
+    predictions: Sequence[str],
+    references: Sequence[str],
+    metrics: Sequence[str] = DEFAULT,
+    encoder: BertScore | None = None,
+    processes: int = 1,
+) -> dict[str, np.ndarray]:
     """Score each prediction against the reference of the same place.
 
     ROUGE is the F1 of `rouge_score` with Porter stemmer, to the last bit, from an implementation a hundred times
-    faster. BLEU is NLTK's sentence BLEU-4 with smoothing method 1, of the lower-cased texts cut at white space, to the
-    last bit, without NLTK's fractions and without counting orders that cannot match.
+    faster. `bleu` is NLTK's sentence BLEU-4 with smoothing method 1, of the lower-cased texts cut at white space, to
+    the last bit, without NLTK's fractions and without counting orders that cannot match.
+
+    Args:
+        predictions: n texts.
+        references: n texts.
+        metrics: names from METRICS.
+        encoder: what BERTScore is computed by; needed for its metrics only.
+        processes: how many may share what only one core would do; with more than one, the main module must be one
+            that can be imported (`if __name__ == "__main__":`).
 
     Returns:
-        For each of METRICS an array (n,) of values from 0 to 1. NaN where the reference has no words: nothing can
-        be right then, so the score is unknown. A prediction without words scores 0 against any other reference.
+        For each metric an array (n,) of values from 0 to 1; for `sacrebleu`, which belongs to all examples together,
+        the counts (n, 10) that `aggregate` makes a value of. NaN where the reference has no words: nothing can be
+        right then, so the score is unknown. A prediction without any text scores 0 against any other reference.
 
     Raises:
-        ValueError: the lengths differ.
+        ValueError: the lengths differ, or BERTScore is asked for without an encoder.
 
     Source: facts of the original study: this pair of definitions gives its published values bit for bit.
     """
     scorable = [i for i, (_, reference) in enumerate(zip(predictions, references, strict=True)) if has_words(reference)]
     pairs = [(predictions[i], references[i]) for i in scorable]
-    scores = {metric: np.full(len(references), np.nan) for metric in METRICS}
-    for metric, values in {**_rouge(pairs), "bleu": [_sentence_bleu(*pair) for pair in pairs]}.items():
-        scores[metric][scorable] = values
-    return scores
+    found: dict[str, np.ndarray] = {}
+    for metric, values in _scores(pairs, metrics, encoder, processes).items():
+        found[metric] = np.full((len(references), *values.shape[1:]), np.nan)
+        found[metric][scorable] = values
+    return found
 
 
-def signatures() -> dict[str, str]:
+def aggregate(metric: str, values: np.ndarray) -> float:
+    """The value of a metric over all examples: the mean of those that are known, or the corpus BLEU; else NaN."""
+    if np.isnan(values).all():
+        return np.nan
+    return corpus_bleu.corpus_bleu(values) if metric == CORPUS else float(np.nanmean(values))
+
+
+def aggregate_samples(metric: str, means: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The same for many samples of the examples.
+
+    Args:
+        metric: its name.
+        means: (k, c) means of the c columns of `values` (1, or 10 of `sacrebleu`) over each sample.
+        values: what was sampled.
+
+    Returns:
+        (k,) values.
+    """
+    if metric != CORPUS:
+        return means[:, 0]
+    return corpus_bleu.corpus_bleus(means, int((~np.isnan(values[:, 0])).sum()))
+
+
+def signatures(metrics: Sequence[str] = DEFAULT, encoder: BertScore | None = None) -> dict[str, str]:
     """What made the values of each metric: package, version and settings."""
     rouge = f"f1|stemmer:porter|mean|rouge-score-rs:{version('rouge-score-rs')}"
-    bleu = f"sentence|4-gram|method1|lower|split|mean|as nltk:{NLTK}"
-    return {metric: f"{metric}|{rouge}" for metric in ROUGE} | {"bleu": f"bleu|{bleu}"}
+    known = {metric: f"{metric}|{rouge}" for metric in ROUGE}
+    known["bleu"] = f"bleu|sentence|4-gram|method1|lower|split|mean|as nltk:{bleu.NLTK}"
+    if any(metric.startswith(CORPUS) for metric in metrics):
+        known |= corpus_bleu.signatures()
+    if encoder is not None:
+        known |= encoder.signatures()
+    return {metric: known[metric] for metric in metrics}
 
 
-def _rouge(pairs: Sequence[tuple[str, str]]) -> dict[str, list[float]]:
+def _scores(
+    pairs: Sequence[Pair], metrics: Sequence[str], encoder: BertScore | None, processes: int
+) -> dict[str, np.ndarray]:
+    """Only those that were asked for, each computed together with those that share its work."""
+    found: dict[str, np.ndarray] = {}
+    if set(metrics) & set(ROUGE):
+        found |= _rouge(pairs)
+    if "bleu" in metrics:
+        found["bleu"] = np.array(bleu.sentence_bleus(pairs, processes))
+    if any(metric.startswith(CORPUS) for metric in metrics):
+        found[CORPUS] = corpus_bleu.counts(pairs)
+    if "sacrebleu_sentence" in metrics:
+        found["sacrebleu_sentence"] = corpus_bleu.sentence_scores(found[CORPUS])
+    if set(metrics) & set(BERTSCORE):
+        if encoder is None:
+            raise ValueError("BERTScore needs an encoder")
+        found |= encoder.scores(pairs)
+    return {metric: found[metric] for metric in metrics}
+
+
+def _rouge(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
     from rouge_score_rs.rouge_scorer import RougeScorer
 
     scorer = RougeScorer(list(ROUGE), use_stemmer=True)
     scored = scorer.score_batch([reference for _, reference in pairs], [prediction for prediction, _ in pairs])
-    return {metric: [scores[metric].fmeasure for scores in scored] for metric in ROUGE}
-
-
-def _sentence_bleu(prediction: str, reference: str) -> float:
-    """BLEU-4 of one pair. An order without a match counts as 0.1 matches, and no higher order can have one."""
-    words, wanted = prediction.lower().split(), reference.lower().split()
-    matched = _n_shared(words, wanted, 1)
-    if not matched:
-        return 0.0
-    logs = []
-    for n in range(1, _ORDERS + 1):
-        matched = _n_shared(words, wanted, n) if matched else 0
-        logs.append(math.log((matched or _SMOOTHED) / max(1, len(words) - n + 1)))
-    brevity = 1.0 if len(words) > len(wanted) else math.exp(1 - len(wanted) / len(words))
-    return brevity * math.exp(math.fsum(log / _ORDERS for log in logs))
-
-
-def _n_shared(words: Sequence[str], wanted: Sequence[str], n: int) -> int:
-    """How many n-grams of `words` can be paired with one of `wanted`."""
-    there = Counter(zip(*(wanted[i:] for i in range(n)), strict=False))
-    counts = Counter(zip(*(words[i:] for i in range(n)), strict=False))
-    return sum(min(times, there[gram]) for gram, times in counts.items() if gram in there)
+    return {metric: np.array([scores[metric].fmeasure for scores in scored]) for metric in ROUGE}

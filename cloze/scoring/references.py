@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cloze.errors import DataError
+from cloze.scoring.bleu import cores
 from cloze.scoring.contents import Contents
 from cloze.scoring.facts import Fact, fact_scores, read_facts
-from cloze.scoring.metrics import has_words, text_scores
+from cloze.scoring.metrics import BERTSCORE, DEFAULT, has_words, text_scores
 from cloze.tables import prompt_of, read_table
 
 Scorer = Callable[[Sequence[str]], Mapping[str, np.ndarray]]
@@ -54,6 +55,7 @@ class Reference:
         panel5: what the last context panel has of the same kind, in words.
         score: scores of one text per example, by metric; NaN where the reference is empty.
         missing: how many examples lack an `ok` label, or any fact; None where nothing can be missing.
+        is_text: it is scored by text metrics. `score` leaves BERTScore out, which takes all references together.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Reference:
     panel5: list[str]
     score: Scorer
     missing: int | None = None
+    is_text: bool = True
 
     @property
     def n_empty(self) -> int:
@@ -102,25 +105,28 @@ def read_examples(predictions: Path | str, sequences: Path | str, split: str = "
     )
 
 
-def read_references(labels: Mapping[str, str], facts: str, examples: Examples) -> list[Reference]:
+def read_references(
+    labels: Mapping[str, str], facts: str, examples: Examples, metrics: Sequence[str] = DEFAULT
+) -> list[Reference]:
     """Everything there is to score against.
 
     Args:
         labels: by paradigm the path of its labels table; empty where there is none.
         facts: path of the facts table; empty where there is none.
         examples: what is to be scored.
+        metrics: the text metrics to score by.
     """
-    found = [label_reference(Path(path), paradigm, examples) for paradigm, path in labels.items() if path]
-    found.append(lettering_reference(examples))
+    found = [label_reference(Path(path), paradigm, examples, metrics) for paradigm, path in labels.items() if path]
+    found.append(lettering_reference(examples, metrics))
     return [*found, facts_reference(Path(facts), examples)] if facts else found
 
 
-def lettering_reference(examples: Examples) -> Reference:
+def lettering_reference(examples: Examples, metrics: Sequence[str] = DEFAULT) -> Reference:
     """The text that really stands in the target panel."""
-    return _text_reference("lettering", [panel["text"] for panel in examples.target], examples)
+    return text_reference("lettering", [panel["text"] for panel in examples.target], examples, metrics)
 
 
-def label_reference(path: Path, paradigm: str, examples: Examples) -> Reference:
+def label_reference(path: Path, paradigm: str, examples: Examples, metrics: Sequence[str] = DEFAULT) -> Reference:
     """The labels of one paradigm; only those whose state is `ok` can be scored against.
 
     Raises:
@@ -137,7 +143,7 @@ def label_reference(path: Path, paradigm: str, examples: Examples) -> Reference:
     texts = [labels.get(key, "") for key in examples.ids]
     shown = [" ".join(panel["text"] for panel in panels) for panels in examples.context]
     contents = Contents(texts, shown, examples.groups)
-    found = _text_reference(paradigm, texts, examples, missing)
+    found = text_reference(paradigm, texts, examples, metrics, missing)
     return replace(found, score=partial(_score_all, (found.score, contents.score)))
 
 
@@ -157,12 +163,18 @@ def facts_reference(path: Path, examples: Examples) -> Reference:
         panel5=[_values(facts.get(context[-1]["panel_id"], [])) for context in examples.context],
         score=partial(fact_scores, facts=wanted),
         missing=sum(not known for known in wanted),
+        is_text=False,
     )
 
 
-def _text_reference(name: str, texts: list[str], examples: Examples, missing: int | None = None) -> Reference:
-    panel5 = [context[-1]["text"] for context in examples.context]
-    return Reference(name, texts, panel5, partial(text_scores, references=texts), missing)
+def text_reference(
+    name: str, texts: list[str], examples: Examples, metrics: Sequence[str] = DEFAULT, missing: int | None = None
+) -> Reference:
+    """A reference in words, one text per example."""
+    panel5 = [context[-1]["text"] if context else "" for context in examples.context]
+    cheap = [metric for metric in metrics if metric not in BERTSCORE]
+    score = partial(text_scores, references=texts, metrics=cheap, processes=cores())
+    return Reference(name, texts, panel5, score, missing)
 
 
 def _score_all(scorers: Sequence[Scorer], texts: Sequence[str]) -> dict[str, np.ndarray]:

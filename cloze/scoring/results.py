@@ -1,18 +1,18 @@
 """Scores of a run: as tables, one row per sequence, and as means with floors, lift and intervals."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from cloze.scoring import facts, metrics
-from cloze.scoring.contents import contents_signatures
+from cloze.scoring import metrics
+from cloze.scoring.bertscore import BertScore, scores_together
+from cloze.scoring.bleu import Pair
 from cloze.scoring.floors import FLOORS, floor_scores
 from cloze.scoring.intervals import percentile_interval, resampled_means
-from cloze.scoring.measures import measure_signatures
 from cloze.scoring.references import Examples, Reference
 from cloze.tables import SCHEMAS, write_table
 
@@ -28,27 +28,36 @@ class Column(NamedTuple):
 Columns = Mapping[Column, np.ndarray]
 
 N_SHOWN = 48  # examples in the table that MLflow's pages show
-_CHIEF = {"facts": "recall"}  # the metric shown beside an example; rougeL for texts
+_CHIEFS = ("recall", "rougeL")  # the metric shown beside an example; the first that there is where it has neither
 
 
-def score(examples: Examples, references: Iterable[Reference], seed: int) -> Columns:
-    """Scores (n,) of the predictions and of each floor, by reference and metric; NaN where unknown."""
+def score(
+    examples: Examples,
+    references: Sequence[Reference],
+    seed: int,
+    encoder: BertScore | None = None,
+    floors: Sequence[str] = tuple(FLOORS),
+) -> Columns:
+    """Scores (n,) of the predictions and of each floor, by reference and metric; NaN where unknown.
+
+    Those of `sacrebleu` are counts (n, 10), see `metrics.text_scores`. With an encoder, BERTScore is among them.
+    """
     columns: dict[Column, np.ndarray] = {}
     for reference in references:
         scored = {"": reference.score(examples.predictions)}
-        scored |= {floor: floor_scores(floor, reference, examples, seed) for floor in FLOORS}
+        scored |= {floor: floor_scores(floor, reference, examples, seed) for floor in floors}
         for floor, by_metric in scored.items():
             columns |= {Column(floor, reference.name, metric): values for metric, values in by_metric.items()}
+    if encoder is not None:
+        columns |= _bertscores(examples, references, seed, encoder, floors)
     return columns
 
 
-def write_results(out: Path, examples: Examples, columns: Columns) -> None:
+def write_results(out: Path, examples: Examples, columns: Columns, signatures: Mapping[str, str]) -> None:
     """Write `scores.parquet`, `floors.parquet` and, saying what made the values, `signatures.json`."""
     for name, is_floor in (("scores", False), ("floors", True)):
-        chosen = {column: values for column, values in columns.items() if bool(column.floor) is is_floor}
+        chosen = {column: v for column, v in columns.items() if bool(column.floor) is is_floor and v.ndim == 1}
         write_table(_table(name, examples, chosen), out / f"{name}.parquet")
-    signatures = metrics.signatures() | {metric: facts.signature() for metric in facts.METRICS}
-    signatures |= contents_signatures() | measure_signatures()
     (out / "signatures.json").write_text(json.dumps(signatures, indent=1) + "\n")
 
 
@@ -60,9 +69,9 @@ def write_examples(out: Path, examples: Examples, references: Iterable[Reference
         "prediction": [examples.predictions[i] for i in rows],
     }
     for reference in references:
-        metric = _CHIEF.get(reference.name, "rougeL")
         shown[reference.name] = [reference.texts[i] for i in rows]
-        shown[f"{metric}/{reference.name}"] = columns[Column("", reference.name, metric)][rows]
+        for metric in _chief(reference, columns):
+            shown[f"{metric}/{reference.name}"] = columns[Column("", reference.name, metric)][rows]
     write_table(
         pa.table({name: pa.array(values, from_pandas=True) for name, values in shown.items()}), out / "examples.parquet"
     )
@@ -89,32 +98,81 @@ def n_known(columns: Columns, metric: str) -> dict[str, int]:
 
 
 def summary(columns: Columns, groups: np.ndarray, resamples: int, seed: int) -> dict[str, float]:
-    """Means, floors, lift over the best floor, and intervals of score and lift; what is unknown is left out."""
-    values = np.stack(list(columns.values()), axis=1)
-    samples = dict(zip(columns, resampled_means(values, groups, resamples, seed).T, strict=True))
-    means = {column: float(np.nanmean(scores)) for column, scores in columns.items() if not np.isnan(scores).all()}
+    """Values of all metrics, floors, lift over the best floor, and intervals of score and lift.
+
+    What is unknown is left out, and so is the lift where no floor is known.
+    """
+    samples = _samples(columns, groups, resamples, seed)
+    means = {column: metrics.aggregate(column.metric, values) for column, values in columns.items()}
+    means = {column: mean for column, mean in means.items() if not np.isnan(mean)}
     found: dict[str, float] = {}
     for column in (column for column in means if not column.floor):
         name = f"{column.reference}/{column.metric}"
         rivals = [rival for floor in FLOORS if (rival := column._replace(floor=floor)) in means]
-        best = max(rivals, key=means.__getitem__)
         found[f"eval/{name}"] = means[column]
+        found |= _interval(name, samples[column])
         found |= {f"floor/{rival.floor}/{name}": means[rival] for rival in rivals}
-        found[f"lift/{name}"] = means[column] - means[best]
-        found |= _interval(name, samples[column]) | _interval(f"lift/{name}", samples[column] - samples[best])
+        if rivals:
+            best = max(rivals, key=means.__getitem__)
+            found[f"lift/{name}"] = means[column] - means[best]
+            found |= _interval(f"lift/{name}", samples[column] - samples[best])
     return found
+
+
+def _bertscores(
+    examples: Examples, references: Sequence[Reference], seed: int, encoder: BertScore, floors: Sequence[str]
+) -> Columns:
+    """Columns of BERTScore, all references and floors at once: they share most of their texts."""
+    pairs: dict[tuple[str, str], list[Pair | None]] = {}
+    for reference in (reference for reference in references if reference.is_text):
+        said: dict[str, list[str | None]] = {"": [*examples.predictions]}
+        said |= {floor: FLOORS[floor](reference, examples, seed) for floor in floors}
+        pairs |= {(floor, reference.name): _pairs(texts, reference.texts) for floor, texts in said.items()}
+    return {
+        Column(floor, name, metric): values
+        for (floor, name), scores in scores_together(encoder, pairs).items()
+        for metric, values in scores.items()
+    }
+
+
+def _pairs(texts: Sequence[str | None], wanted: Sequence[str]) -> list[Pair | None]:
+    """What can be scored; None where either is unknown."""
+    pairs = zip(texts, wanted, strict=True)
+    return [
+        None if text is None or not metrics.has_words(reference) else (text, reference) for text, reference in pairs
+    ]
+
+
+def _samples(columns: Columns, groups: np.ndarray, resamples: int, seed: int) -> dict[Column, np.ndarray]:
+    """Values (resamples,) of each column over the same bootstrap samples of whole groups."""
+    widths = [1 if values.ndim == 1 else values.shape[1] for values in columns.values()]
+    means = resampled_means(np.column_stack(list(columns.values())), groups, resamples, seed)
+    parts = np.split(means, np.cumsum(widths)[:-1], axis=1)
+    return {
+        column: metrics.aggregate_samples(column.metric, part, values)
+        for (column, values), part in zip(columns.items(), parts, strict=True)
+    }
+
+
+def _chief(reference: Reference, columns: Columns) -> list[str]:
+    """The metric to show beside an example; none where none is of single examples."""
+    there = [c.metric for c, v in columns.items() if (c.floor, c.reference) == ("", reference.name) and v.ndim == 1]
+    return sorted(there, key=lambda metric: metric not in _CHIEFS)[:1]
 
 
 def _table(name: str, examples: Examples, columns: Columns) -> pa.Table:
     """Columns of scores one below the other; unknown scores become NULL."""
-    words = {
-        field: pa.array(np.repeat([getattr(column, field) for column in columns], len(examples)).tolist(), pa.string())
-        for field in Column._fields
-    }
-    words["sequence_id"] = pa.array(examples.ids * len(columns), pa.string())
-    scores = pa.array(np.concatenate(list(columns.values())), from_pandas=True)
-    schema = SCHEMAS[name]
+    n, schema = len(examples), SCHEMAS[name]
+    words = {field: _repeated([getattr(column, field) for column in columns], n) for field in Column._fields}
+    ids = pa.array(examples.ids, pa.string())
+    words["sequence_id"] = pa.chunked_array([ids] * len(columns), pa.string())
+    scores = pa.chunked_array([pa.array(v, pa.float64(), from_pandas=True) for v in columns.values()], pa.float64())
     return pa.Table.from_arrays([scores if n == "score" else words[n] for n in schema.names], schema=schema)
+
+
+def _repeated(words: Sequence[str], times: int) -> pa.ChunkedArray:
+    """Each word so many times, one after another."""
+    return pa.chunked_array([pa.repeat(pa.scalar(word, pa.string()), times) for word in words], pa.string())
 
 
 def _interval(name: str, sampled: np.ndarray) -> dict[str, float]:

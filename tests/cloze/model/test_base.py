@@ -7,9 +7,9 @@ import torch
 from huggingface_hub import constants
 from PIL import Image
 
+from cloze import hub
 from cloze.digests import folder_digest
 from cloze.errors import DataError, MissingInputError
-from cloze.model import base as base_module
 from cloze.model.base import SAMPLE_FOLDER, load_base, load_chat, pixels
 from cloze.model.conversation import Chat
 from cloze.model.miniature import PICTURE_SIZE
@@ -82,9 +82,9 @@ def no_hub(monkeypatch):
     """A hub at an address where nobody listens, and a user who did not say so."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    base_module._is_offline.cache_clear()
+    hub.is_offline.cache_clear()
     yield
-    base_module._is_offline.cache_clear()
+    hub.is_offline.cache_clear()
 
 
 def test_where_the_hub_does_not_answer_nobody_waits_for_its_client_to_give_up(no_hub):
@@ -95,5 +95,5 @@ def test_where_the_hub_does_not_answer_nobody_waits_for_its_client_to_give_up(no
 
 
 def test_a_folder_is_loaded_without_asking_the_hub(base_folder, no_hub, monkeypatch):
-    monkeypatch.setattr(base_module, "urlopen", lambda *_, **__: pytest.fail("the hub was asked"))
+    monkeypatch.setattr(hub, "urlopen", lambda *_, **__: pytest.fail("the hub was asked"))
     load_base(str(base_folder))

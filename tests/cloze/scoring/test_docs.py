@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cloze.scoring import contents, facts, measures, metrics
+from cloze.scoring import bleu, contents, facts, measures, metrics
 from cloze.scoring.floors import FLOORS
 from cloze.scoring.measured import SUSPECTS
 from cloze.scoring.results import N_SHOWN
@@ -26,5 +26,5 @@ def test_each_metric_and_floor_is_explained():
     page = (DOCS / "scores.md").read_text()
     for name in (*metrics.METRICS, *facts.METRICS, *contents.METRICS, *measures.MEASURES, *SUSPECTS, *FLOORS):
         assert re.search(rf"^\|[^|]*`{name}`", page, re.MULTILINE), name
-    assert f"NLTK {metrics.NLTK}" in page
+    assert f"NLTK {bleu.NLTK}" in page
     assert f"up to {N_SHOWN} examples" in (DOCS / "tables.md").read_text()

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cloze.errors import DataError, SettingsError
+from cloze.errors import DataError, MissingInputError, SettingsError
 from cloze.scoring.evaluation import EvalSettings
 from cloze.tables import read_table
 from tests.cloze.scoring.tiny import fact, label, prediction, run, sequence, write
@@ -106,6 +106,24 @@ def test_an_empty_prediction_counts_and_scores_0(inputs, tmp_path):
     assert metrics["eval/lettering/rougeL"] == pytest.approx(1 / 3)
 
 
+def test_a_corpus_bleu_is_a_metric_of_the_run_and_has_no_rows(inputs, tmp_path):
+    metrics = run(tmp_path, **inputs, metrics="sacrebleu,sacrebleu_sentence,rouge1")
+    scores = read_table(tmp_path / "out" / "scores.parquet", "scores").to_pandas()
+    assert set(scores.loc[scores["reference"] == "pred", "metric"]) == {"rouge1", "sacrebleu_sentence"}
+    assert metrics["eval/descp/sacrebleu"] == pytest.approx(1)
+    assert metrics["lift/descp/sacrebleu"] == pytest.approx(1 - metrics["floor/foreign/descp/sacrebleu"])
+    assert metrics["ci_low/lift/descp/sacrebleu"] <= metrics["lift/descp/sacrebleu"]
+    signatures = json.loads((tmp_path / "out" / "signatures.json").read_text())
+    assert {"sacrebleu", "sacrebleu_sentence", "rouge1", "recall"} <= set(signatures)
+    assert "bleu" not in signatures
+
+
+def test_an_encoder_that_is_not_there_is_refused_before_anything_is_scored(inputs, tmp_path):
+    with pytest.raises(MissingInputError, match="encoder /nowhere: no such folder"):
+        run(tmp_path, **inputs | {"predictions": "absent"}, metrics="bertscore_f1", encoder="/nowhere")
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_the_same_inputs_give_the_same_bytes(inputs, tmp_path):
     assert run(tmp_path / "a", **inputs) == run(tmp_path / "b", **inputs)
     for name in ("scores.parquet", "floors.parquet", "measures.parquet", "signatures.json"):
@@ -187,7 +205,9 @@ def test_the_own_labels_of_a_paradigm_must_be_given(inputs, tmp_path):
         run(tmp_path, **inputs | {"pred_labels": "", "paradigm": "pred"})
 
 
-@pytest.mark.parametrize(("name", "value"), [("resamples", 99), ("examples", -1), ("seed", -1), ("blind", "sound")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("resamples", 99), ("examples", -1), ("seed", -1), ("blind", "sound"), ("metrics", "bleu4")]
+)
 def test_settings_out_of_range_are_refused(name, value):
     with pytest.raises(SettingsError, match=f"{name} is {value!r}; it must be"):
         EvalSettings(**{name: value})
