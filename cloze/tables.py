@@ -68,6 +68,17 @@ SCORES = pa.schema(
 )
 # The same of each trivial predictor. `floor` is its name.
 FLOORS = pa.schema([pa.field("floor", _STRING, nullable=False), *SCORES])
+# Paired differences between evaluated runs. `run_a` and `run_b` are run ids, several of them comma-separated.
+COMPARISONS = pa.schema(
+    [
+        pa.field(name, _STRING, nullable=False)
+        for name in ("family", "reference", "metric", "contrast", "run_a", "run_b")
+    ]
+    + [pa.field("difference", pa.float64(), nullable=False)]
+    + [pa.field(name, pa.float64()) for name in ("low", "high", "p", "p_holm")]  # NULL: fewer than two books
+    + [pa.field(name, pa.int64(), nullable=False) for name in ("n_sequences", "n_books")]
+    + [pa.field("differs", _STRING, nullable=False)]  # fields in which the runs disagree; empty where in none
+)
 # Ground truth of the sample: one row per panel and fact. `seen_in` is picture, lettering or both.
 FACTS = pa.schema([pa.field(name, _STRING, nullable=False) for name in ("panel_id", "fact", "value", "seen_in")])
 
@@ -78,6 +89,7 @@ SCHEMAS = {
     "predictions": PREDICTIONS,
     "scores": SCORES,
     "floors": FLOORS,
+    "comparisons": COMPARISONS,
     "facts": FACTS,
 }
 MADE_BY = {
@@ -87,6 +99,7 @@ MADE_BY = {
     "predictions": "predict",
     "scores": "eval",
     "floors": "eval",
+    "comparisons": "report",
     "facts": "ingest",
 }
 
