@@ -75,7 +75,7 @@ COMPARISONS = pa.schema(
         for name in ("family", "reference", "metric", "contrast", "run_a", "run_b")
     ]
     + [pa.field("difference", pa.float64(), nullable=False)]
-    + [pa.field(name, pa.float64()) for name in ("low", "high", "p", "p_holm")]  # NULL: fewer than two books
+    + [pa.field(name, pa.float64()) for name in ("low", "high", "p", "p_holm", "p_joint")]  # NULL: fewer than two books
     + [pa.field(name, pa.int64(), nullable=False) for name in ("n_sequences", "n_books")]
     + [pa.field("differs", _STRING, nullable=False)]  # fields in which the runs disagree; empty where in none
 )

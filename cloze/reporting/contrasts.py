@@ -160,7 +160,9 @@ def _family(contrasts: Sequence[Contrast], is_marked: bool) -> list[Compared]:
             contrast,
             reference,
             metric,
-            Change(float(values.mean()), r.low, r.high, r.p, p_holm, r.n_sequences, r.n_books, differs[contrast]),
+            Change(
+                float(values.mean()), r.low, r.high, r.p, p_holm, r.p_joint, r.n_sequences, r.n_books, differs[contrast]
+            ),
         )
         for (contrast, reference, metric, values), r, p_holm in zip(measured, results, corrected, strict=True)
     ]

@@ -99,7 +99,7 @@ def comparison_table(compared: Sequence[Compared]) -> pa.Table:
     )
 
 
-_FIGURES = ("difference", "low", "high", "p", "p_holm", "n_sequences", "n_books")
+_FIGURES = ("difference", "low", "high", "p", "p_holm", "p_joint", "n_sequences", "n_books")
 
 
 def _table(

@@ -45,7 +45,8 @@ class Change:
     """Mean difference of runs on the sequences that all of them predicted, with interval and test.
 
     Attributes:
-        p_holm: p corrected for all tests of its family.
+        p_holm: p corrected for all tests of its family, after Holm.
+        p_joint: the same by max-T, which is what is judged by.
         differs: fields in which the runs disagree though they should not; only where the user insists.
     """
 
@@ -54,6 +55,7 @@ class Change:
     high: float | None
     p: float | None
     p_holm: float | None
+    p_joint: float | None
     n_sequences: int
     n_books: int
     differs: tuple[str, ...] = ()

@@ -53,7 +53,7 @@ def _effects(compared: Sequence[Compared]) -> list[str]:
     if table is None:
         return []
     column = table.columns.index(TEXT_METRICS[_METRIC])
-    lines = ["", f"what fine-tuning changes ({TEXT_METRICS[_METRIC]}, paired by sequence; p by book, Holm: all tests)"]
+    lines = ["", f"what fine-tuning changes ({TEXT_METRICS[_METRIC]}, paired by sequence; p by book, corrected)"]
     width = max(len(title) for title, _ in table.rows)
     for title, changes in table.rows:
         change = changes[column]
@@ -64,5 +64,5 @@ def _effects(compared: Sequence[Compared]) -> list[str]:
 
 def _change(value: Change) -> str:
     interval = "unknown" if value.low is None or value.high is None else f"[{value.low:+.3f}, {value.high:+.3f}]"
-    p = "unknown" if value.p_holm is None else f"{value.p_holm:.3f}"
+    p = "unknown" if value.p_joint is None else f"{value.p_joint:.3f}"
     return f"{value.difference:>+7.3f} {interval:>17}  p {p}" + (f" {MARK}" if value.differs else "")
