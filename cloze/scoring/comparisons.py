@@ -81,10 +81,10 @@ def sign_flips(differences: np.ndarray, clusters: np.ndarray, resamples: int, se
     names, codes = np.unique(clusters, return_inverse=True)
     known = ~np.isnan(differences)
     filled = np.where(known, differences, 0.0)
-    sums = np.stack([np.bincount(codes, weights=column, minlength=len(names)) for column in filled.T], axis=1)
+    by_book = np.stack([np.bincount(codes, weights=column, minlength=len(names)) for column in filled.T], axis=1)
     is_tested = np.array([len(np.unique(codes[rows])) >= 2 for rows in known.T])
-    scale = np.sqrt((sums**2).sum(axis=0))
-    sums = sums / np.where(scale > 0, scale, 1.0)
+    scale = np.sqrt((by_book**2).sum(axis=0))
+    sums = by_book / np.where(scale > 0, scale, 1.0)
     is_exact = len(names) < 64 and 2 ** (len(names) - 1) <= resamples
     total = 2 ** (len(names) - 1) if is_exact else resamples
     rng = np.random.default_rng(seed)
