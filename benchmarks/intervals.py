@@ -6,6 +6,7 @@ floors on as many. `python -m benchmarks.intervals --coverage 2000` prints the t
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import click
 import numpy as np
@@ -36,8 +37,8 @@ def show_speed() -> None:
     scores = rng.random((EXAMPLES, COLUMNS))
     for columns in (1, COLUMNS):
         values = scores[:, :columns]
-        _say(f"bootstrap, {columns} columns", lambda values=values: intervals(values, books))
-        _say(f"sign flips, {columns} columns", lambda values=values: sign_flips(values - 0.5, books, RESAMPLES, 0))
+        _say(f"bootstrap, {columns} columns", partial(intervals, values, books))
+        _say(f"sign flips, {columns} columns", partial(sign_flips, values - 0.5, books, RESAMPLES, 0))
     texts = [" ".join(["word"] * n) for n in rng.integers(20, 200, EXAMPLES)]
     ids = [f"{book}/{i}" for i, book in enumerate(books)]
     examples = Examples(ids, texts[::-1], books, [], [])
