@@ -74,6 +74,17 @@ MEASURES = pa.schema(
     [pa.field(name, _STRING, nullable=False) for name in ("sequence_id", "text", "measure")]
     + [pa.field("value", pa.float64())]  # NULL: unknown, never 0
 )
+# Paired differences between evaluated runs. `run_a` and `run_b` are run ids, several of them comma-separated.
+COMPARISONS = pa.schema(
+    [
+        pa.field(name, _STRING, nullable=False)
+        for name in ("family", "reference", "metric", "contrast", "run_a", "run_b")
+    ]
+    + [pa.field("difference", pa.float64(), nullable=False)]
+    + [pa.field(name, pa.float64()) for name in ("low", "high", "p", "p_holm", "p_joint")]  # NULL: fewer than two books
+    + [pa.field(name, pa.int64(), nullable=False) for name in ("n_sequences", "n_books")]
+    + [pa.field("differs", _STRING, nullable=False)]  # fields in which the runs disagree; empty where in none
+)
 # Ground truth of the sample: one row per panel and fact. `seen_in` is picture, lettering or both.
 FACTS = pa.schema([pa.field(name, _STRING, nullable=False) for name in ("panel_id", "fact", "value", "seen_in")])
 
@@ -85,6 +96,7 @@ SCHEMAS = {
     "scores": SCORES,
     "floors": FLOORS,
     "measures": MEASURES,
+    "comparisons": COMPARISONS,
     "facts": FACTS,
 }
 MADE_BY = {
@@ -95,6 +107,7 @@ MADE_BY = {
     "scores": "eval",
     "floors": "eval",
     "measures": "eval",
+    "comparisons": "report",
     "facts": "ingest",
 }
 

@@ -36,7 +36,8 @@ def describe_runs(runs: "Sequence[Run]", cache: Path) -> Path:
     """Write what is known of evaluated runs to a JSON file in the cache, named by its contents.
 
     The file holds `{"tracking_uri": ..., "cells": [...]}`; a cell has run_id, run_name, paradigm, condition, blind,
-    metrics, curves (name -> [[step, value], ...]), settings, fingerprint, and tables (name -> local path or null).
+    metrics, curves (name -> [[step, value], ...]), settings, fingerprint, signatures, and tables (name -> local path or
+    null).
 
     Raises:
         MissingInputError: one of them is not the run of an `eval`.
@@ -77,6 +78,7 @@ def _cell(run: "Run", cache: Path) -> dict[str, Any]:
         "curves": {name: tracking.metric_history(run.info.run_id, name) for name in sorted(curves)},
         "settings": settings,
         "fingerprint": tracking.read_json(predicted, "fingerprint.json", cache) if predicted else {},
+        "signatures": tracking.read_json(run, "signatures.json", cache),
         "tables": tables,
     }
 

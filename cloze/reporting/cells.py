@@ -27,8 +27,10 @@ class Cell:
         metrics: as logged, among them those of docs/scores.md.
         curves: by metric name the logged (step, value) pairs.
         settings: effective settings of the eval run.
-        fingerprint: what must agree for two runs to be comparable.
+        fingerprint: what decided the predictions, as `predict` wrote it; empty where that is not known.
+        signatures: by metric what made its values.
         tables: by name the local path of a table, None where the run has no such table.
+        mark: beside its name wherever it stands, where it disagrees with the other runs of the report.
     """
 
     run_id: str
@@ -40,13 +42,16 @@ class Cell:
     curves: Mapping[str, Sequence[tuple[float, float]]]
     settings: Mapping[str, Any]
     fingerprint: Mapping[str, Any]
+    signatures: Mapping[str, str]
     tables: Mapping[str, str | None]
+    mark: str = ""
 
     @property
     def title(self) -> str:
         """Name of the cell's place, such as `fine-tuned · pred`."""
         parts = [self.condition, self.paradigm if self.paradigm in PARADIGMS else "no labels"]
-        return " · ".join(parts + ([HIDDEN.get(self.blind, f"without {self.blind}")] if self.is_blind else []))
+        title = " · ".join(parts + ([HIDDEN[self.blind]] if self.is_blind else []))
+        return f"{title} {self.mark}".rstrip()
 
     @property
     def is_blind(self) -> bool:
@@ -94,7 +99,7 @@ def titles(cells: Sequence[Cell]) -> list[str]:
 
 
 def _cell(path: Path | str, number: int, row: Mapping[str, Any]) -> Cell:
-    fields = Cell.__dataclass_fields__
+    fields = [name for name in Cell.__dataclass_fields__ if name != "mark"]
     missing = [name for name in fields if name not in row]
     if missing:
         raise DataError(f"{path}: cell {number}", f"has no {', '.join(missing)}", _REMEDY)

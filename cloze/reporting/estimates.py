@@ -1,14 +1,10 @@
-"""A score is only shown as an estimate: with its interval, its best floor and its lift."""
+"""A score is only shown as an estimate: with its interval, its best floor and its lift; a change with its test."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
-
 from cloze.reporting.cells import PARADIGMS, Cell
-from cloze.scoring.intervals import percentile_interval, resampled_means
+from cloze.scoring.floors import FLOORS
 
 TEXT_METRICS = {"rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "bleu": "BLEU"}
 FACT_METRICS = {
@@ -17,15 +13,22 @@ FACT_METRICS = {
     "recall_lettering": "facts in the lettering only",
     "recall_both": "facts in both",
 }
+CONTENT_METRICS = {
+    "rougeL_dialogue": "ROUGE-L of what is said",
+    "rougeL_scene": "ROUGE-L of the rest",
+    "names_f1": "names (F1)",
+    "names": "names (recall)",
+}
 REFERENCES = {"pred": "pred label", "descp": "descp label", "lettering": "lettering", "facts": "facts"}
-
-_RESAMPLES = 2000
-_SEED = 42
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean score with what it takes to read it; None where something is unknown."""
+    """A mean score with what it takes to read it; None where something is unknown.
+
+    Attributes:
+        labels: what another label scores on the same examples, which is no floor.
+    """
 
     score: float
     low: float | None
@@ -35,6 +38,7 @@ class Estimate:
     lift: float
     lift_low: float | None
     lift_high: float | None
+    labels: float | None = None
 
     @property
     def top(self) -> float:
@@ -44,13 +48,23 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Change:
-    """Mean difference of two runs on the sequences that both predicted, with its interval."""
+    """Mean difference of runs on the sequences that all of them predicted, with interval and test.
+
+    Attributes:
+        p_holm: p corrected for all tests of its family, after Holm.
+        p_joint: the same by max-T, which is what is judged by.
+        differs: fields in which the runs disagree though they should not; only where the user insists.
+    """
 
     difference: float
     low: float | None
     high: float | None
+    p: float | None
+    p_holm: float | None
+    p_joint: float | None
     n_sequences: int
     n_books: int
+    differs: tuple[str, ...] = ()
 
 
 def estimate(cell: Cell, reference: str, metric: str) -> Estimate | None:
@@ -69,6 +83,7 @@ def estimate(cell: Cell, reference: str, metric: str) -> Estimate | None:
         lift=metrics[f"eval/{name}"] - floors[best],
         lift_low=metrics.get(f"ci_low/lift/{name}"),
         lift_high=metrics.get(f"ci_high/lift/{name}"),
+        labels=metrics.get(f"floor/labels/{name}"),
     )
 
 
@@ -78,34 +93,11 @@ def own_reference(cell: Cell) -> str:
     return cell.paradigm if is_labelled else "lettering"
 
 
-def change(after: pd.Series, before: pd.Series, groups: Mapping[str, int]) -> Change | None:
-    """Paired difference of per-sequence scores, with a bootstrap interval clustered by book.
-
-    Args:
-        after: scores of one run by sequence_id; NaN where unknown.
-        before: scores of the other.
-        groups: the book (or group of reprints) of each sequence.
-
-    Returns:
-        The change over the sequences that have both scores; None where there is none.
-    """
-    both = (after - before).dropna().sort_index()
-    if not len(both):
-        return None
-    books = np.array([groups[str(key)] for key in both.index])
-    values = both.to_numpy(dtype=float)
-    low, high = percentile_interval(resampled_means(values[:, None], books, _RESAMPLES, _SEED)[:, 0])
-    known = not math.isnan(low)
-    return Change(
-        float(values.mean()), low if known else None, high if known else None, len(values), len(np.unique(books))
-    )
-
-
 def _floors(metrics: Mapping[str, float], name: str) -> dict[str, float]:
     found = {}
     for key, value in metrics.items():
         kind, _, rest = key.partition("/")
         floor, _, of = rest.partition("/")
-        if kind == "floor" and of == name:
+        if kind == "floor" and of == name and floor in FLOORS:
             found[floor] = value
     return found

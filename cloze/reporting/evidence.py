@@ -1,16 +1,21 @@
 """What the tables of evaluated runs hold, as far as the report needs it."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
+from cloze.digests import file_digest
 from cloze.errors import DataError
-from cloze.reporting.cells import Cell
+from cloze.reporting.cells import PARADIGMS, Cell
 from cloze.scoring.facts import Fact, read_facts
+from cloze.scoring.fingerprints import Fingerprint, fingerprint
 from cloze.tables import images_uri, read_table
 
 _PREDICTIONS = ["sequence_id", "prediction", "finish_reason", "prompt_tokens", "output_tokens", "seconds"]
@@ -24,12 +29,14 @@ class Evidence:
         predictions: rows of the predictions table by sequence_id.
         scores: scores by sequence_id (rows) and (reference, metric) (columns); NaN where unknown.
         groups: the book (or group of reprints) of each predicted sequence.
+        fingerprint: what must agree with another run for the two to be compared.
     """
 
     cell: Cell
     predictions: pd.DataFrame
     scores: pd.DataFrame
     groups: dict[str, int]
+    fingerprint: Fingerprint
 
     def scores_of(self, reference: str, metric: str) -> pd.Series:
         """Scores (n,) by sequence_id; empty where that was not measured."""
@@ -71,6 +78,9 @@ def read_evidence(cell: Cell) -> Evidence:
             index="sequence_id", columns=["reference", "metric"], values="score", dropna=False, sort=False
         ),
         groups={key: groups[key] for key in wanted},
+        fingerprint=fingerprint(
+            cell.fingerprint, cell.settings, cell.signatures, _reference_digests(cell, wanted), len(wanted)
+        ),
     )
 
 
@@ -103,6 +113,18 @@ def read_labels(path: str | None, wanted: Sequence[str]) -> dict[str, dict[str, 
 def read_known_facts(path: str | None) -> dict[str, list[Fact]]:
     """The facts of each panel; nothing where there is no table."""
     return {} if path is None else read_facts(path)
+
+
+def _reference_digests(cell: Cell, wanted: Sequence[str]) -> dict[str, str]:
+    """Digests of the labels and facts that the predictions were scored against; of the labels only the wanted ones."""
+    found = {}
+    for paradigm in PARADIGMS:
+        rows = read_labels(cell.tables.get(f"{paradigm}_labels"), wanted)
+        if rows:
+            texts = {key: row["text"] for key, row in rows.items() if row["state"] == "ok"}
+            found[paradigm] = hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()
+    facts = cell.tables.get("facts")
+    return found | ({"facts": file_digest(Path(facts))} if facts else {})
 
 
 def _strings(values: Sequence[str]) -> Any:

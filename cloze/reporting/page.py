@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloze.reporting.cells import Cell, Described, titles
+from cloze.reporting.comparable import Mark, check_comparable
+from cloze.reporting.contrasts import Compared, compare, find_contrasts
+from cloze.reporting.effects import Effects, tuning_effects
 from cloze.reporting.evidence import Evidence, Usage, read_evidence, read_sequences, usage
 from cloze.reporting.figures import Difference, Training, differences, trainings
 from cloze.reporting.pictures import Gallery
-from cloze.reporting.score_tables import ChangeTable, ScoreTable, ablation, fact_table, score_tables, tuning_changes
+from cloze.reporting.score_tables import ScoreTable, ablation, fact_table, score_tables
 from cloze.reporting.strips import KINDS, Strip, choose, make_strips, ranks
 from cloze.reporting.writing import TraitTable, content_ablation, content_table, n_named, writing_table
 from cloze.scoring.measured import SUSPECTS
@@ -48,6 +51,8 @@ class Page:
         rows: title and cell of each run.
         alike: titles of runs that judge the very same predictions.
         scores: one table per text metric.
+        marks: runs that disagree with others of the report, where the user insists on comparing them.
+        compared: every comparison that is made.
         tuning: what fine-tuning changes.
         facts: recall of facts; None where no run has any.
         ablation: None where no run hid anything.
@@ -67,7 +72,9 @@ class Page:
     rows: list[tuple[str, Cell]]
     alike: list[list[str]]
     scores: list[ScoreTable]
-    tuning: ChangeTable
+    marks: list[Mark]
+    compared: list[Compared]
+    tuning: Effects
     facts: ScoreTable | None
     ablation: ScoreTable | None
     content_ablation: ScoreTable | None
@@ -82,20 +89,27 @@ class Page:
     collections: list[Collection]
 
 
-def make_page(described: Described, n_strips: int, cache: Path) -> Page:
-    """Read what the cells' tables hold and work out every section."""
-    cells = described.cells
-    evidence = [read_evidence(cell) for cell in cells]
+def make_page(described: Described, n_strips: int, cache: Path, *, is_marked: bool = False) -> Page:
+    """Read what the cells' tables hold and work out every section.
+
+    Raises:
+        DataError: runs disagree in what must agree, and `is_marked` is false.
+    """
+    evidence, marks = check_comparable([read_evidence(cell) for cell in described.cells], is_marked=is_marked)
+    cells = [item.cell for item in evidence]
+    compared = compare(find_contrasts(evidence), is_marked=is_marked)
     names = titles(cells)
     return Page(
         tracking_uri=described.tracking_uri,
         rows=list(zip(names, cells, strict=True)),
         alike=_alike(cells, names),
         scores=score_tables(cells),
-        tuning=tuning_changes(evidence),
+        marks=marks,
+        compared=compared,
+        tuning=tuning_effects(compared),
         facts=fact_table(cells),
-        ablation=ablation(evidence),
-        content_ablation=content_ablation(evidence),
+        ablation=ablation(evidence, compared),
+        content_ablation=content_ablation(evidence, compared),
         contents=content_table(cells),
         named=n_named(cells),
         writing=writing_table(cells),
@@ -163,7 +177,8 @@ def environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"figure": figure, "signed": signed, "shown": shown, "size": size, "less": less}
+    environment.filters |= {"figure": figure, "signed": signed, "shown": shown, "probability": probability}
+    environment.filters |= {"size": size, "less": less}
     return environment
 
 
@@ -189,6 +204,11 @@ def less(value: float) -> str:
 
 def _decimals(value: float) -> int:
     return 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+
+
+def probability(value: float) -> str:
+    """A p value as text."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def shown(value: str | float | None) -> str:

@@ -4,16 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cloze.reporting.cells import Cell, titles
-from cloze.reporting.estimates import REFERENCES, own_reference
+from cloze.reporting.contrasts import Compared
+from cloze.reporting.estimates import CONTENT_METRICS, REFERENCES, own_reference
 from cloze.reporting.evidence import Evidence
 from cloze.reporting.score_tables import ScoreTable, ablation, entry
 
-CONTENT_METRICS = {
-    "rougeL_dialogue": "ROUGE-L of what is said",
-    "rougeL_scene": "ROUGE-L of the rest",
-    "names_f1": "names (F1)",
-    "names": "names (recall)",
-}
 COLUMNS = {
     "words": "words",
     "length_ratio": "words per word of the label",
@@ -79,10 +74,10 @@ def content_table(cells: Sequence[Cell]) -> ScoreTable | None:
     return ScoreTable("Dialogue, scene and names, against the run's own labels", [*CONTENT_METRICS.values()], rows)
 
 
-def content_ablation(evidence: Sequence[Evidence]) -> ScoreTable | None:
+def content_ablation(evidence: Sequence[Evidence], compared: Sequence[Compared]) -> ScoreTable | None:
     """What hiding something does to dialogue, scene and names; None without blind runs that have labels."""
     columns = {title: metric for metric, title in CONTENT_METRICS.items() if metric != "names"}
-    found = ablation(evidence, columns)
+    found = ablation(evidence, compared, columns)
     is_known = found is not None and any(entry.estimate for _, entries in found.rows for entry in entries)
     return found if is_known else None
 

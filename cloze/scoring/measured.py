@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from cloze.scoring.intervals import percentile_interval, resampled_means
+from cloze.scoring.intervals import effective_clusters, percentile_interval, resampled_means
 from cloze.scoring.measures import MEASURES, is_placeholder, measure, runs_of
 from cloze.scoring.metrics import has_words
 from cloze.scoring.references import Examples, Reference
@@ -85,15 +85,18 @@ def measured_summary(columns: Columns, groups: np.ndarray, resamples: int, seed:
     for text, values in lengths.items():
         estimated[f"_written/{text}"] = np.where(np.isnan(values), np.nan, own["words"])
         estimated[f"_wanted/{text}"] = values
-    samples = resampled_means(np.stack(list(estimated.values()), axis=1), groups, resamples, seed)
+    stacked = np.stack(list(estimated.values()), axis=1)
+    samples = resampled_means(stacked, groups, resamples, seed)
+    books = dict(zip(estimated, effective_clusters(stacked, groups).tolist(), strict=True))
     by_name = dict(zip(estimated, samples.T, strict=True))
     means = {name: float(np.nanmean(values)) for name, values in estimated.items()}
     for text in lengths:
         name = f"measure/length_ratio/{text}"
         means[name] = means.pop(f"_written/{text}") / means.pop(f"_wanted/{text}")
+        books[name] = books[f"_wanted/{text}"]
         by_name[name] = by_name.pop(f"_written/{text}") / by_name.pop(f"_wanted/{text}")
     for name, mean in means.items():
-        interval = percentile_interval(by_name[name])
+        interval = percentile_interval(by_name[name], books[name])
         found[name] = mean
         if not np.isnan(interval.low):
             found |= {f"ci_low/{name}": interval.low, f"ci_high/{name}": interval.high}

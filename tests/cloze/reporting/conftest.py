@@ -21,9 +21,9 @@ class Built(NamedTuple):
         return (self.folder / "report.html").read_text()
 
 
-def build(cells: Path, folder: Path, strips: int = 24) -> Built:
+def build(cells: Path, folder: Path, strips: int = 24, compare: str = "refuse") -> Built:
     space = workspace(folder)
-    return Built(space.out, build_report(ReportSettings(runs=str(cells), strips=strips), space))
+    return Built(space.out, build_report(ReportSettings(runs=str(cells), strips=strips, compare=compare), space))
 
 
 @pytest.fixture(scope="session")

@@ -163,6 +163,24 @@ def _cell(folder: Path, place: Place, tables: dict[str, str]) -> dict[str, Any]:
         "metrics": metrics | (trained if is_tuned else {}),
         "curves": {"train/loss": curve} if is_tuned else {},
         "settings": {"seed": "42", "resamples": "200", "paradigm": place.paradigm},
-        "fingerprint": {"precision": "float32", "blind": place.blind, "adapter": "runs:/abc" if is_tuned else ""},
+        "fingerprint": fingerprint(place),
+        "signatures": json.loads((folder / "out" / "signatures.json").read_text()),
         "tables": absent | tables | {"scores": str(folder / "out" / "scores.parquet")},
+    }
+
+
+def fingerprint(place: Place) -> dict[str, Any]:
+    """As `predict` writes it."""
+    is_tuned = place.condition == "fine-tuned"
+    return {
+        "base": "sample",
+        "base_digest": "b" * 64,
+        "adapter_digest": hashlib.sha256(place.paradigm.encode()).hexdigest() if is_tuned else None,
+        "prompt_digest": "c" * 64,
+        "decoding": {"strategy": "greedy", "max_new_tokens": 96},
+        "precision": "fp32",
+        "trained_in": {"precision": "fp32", "quantise": "none"} if is_tuned else None,
+        "image_layout": "multi",
+        "blind": place.blind,
+        "sequences_digest": "d" * 64,
     }

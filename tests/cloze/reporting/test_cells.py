@@ -18,7 +18,6 @@ def test_cells_come_in_the_order_of_the_2x2_and_blind_ones_last(study):
 def test_panels_out_of_order_are_shuffled_not_hidden(study):
     cell = read_cells(study).cells[4]
     assert replace(cell, blind="order").title == "fine-tuned · pred · panels shuffled"
-    assert replace(cell, blind="all").title == "fine-tuned · pred · without all"
 
 
 def test_two_runs_in_one_place_are_told_apart_by_their_names(study):

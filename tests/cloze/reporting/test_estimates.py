@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 
 from cloze.reporting.cells import read_cells
-from cloze.reporting.estimates import change, estimate, own_reference
+from cloze.reporting.estimates import estimate, own_reference
 
 
 @pytest.fixture
@@ -41,19 +40,8 @@ def test_without_labels_of_its_own_a_run_is_judged_by_the_lettering(cell):
     assert own_reference(replace(cell, metrics={"eval/lettering/bleu": 0.1})) == "lettering"
 
 
-def test_a_change_is_paired_by_sequence_and_leaves_out_what_is_unknown():
-    after = pd.Series({"b": 0.9, "a": 0.5, "c": None, "d": 0.1})
-    before = pd.Series({"a": 0.3, "b": 0.5, "c": 0.2})
-    found = change(after, before, {"a": 1, "b": 2, "c": 3})
+def test_another_label_is_shown_beside_the_floors_and_is_none(cell):
+    metrics = {"eval/pred/bleu": 0.5, "floor/foreign/pred/bleu": 0.2, "floor/labels/pred/bleu": 0.6}
+    found = estimate(replace(cell, metrics=metrics), "pred", "bleu")
     assert found is not None
-    assert found.difference == pytest.approx(0.3)
-    assert (found.n_sequences, found.n_books) == (2, 2)
-    assert [found.low, found.high] == pytest.approx([0.2, 0.4])
-
-
-def test_a_change_within_one_book_has_no_interval_and_none_in_common_no_value():
-    series = pd.Series({"a": 0.3, "b": 0.5})
-    alone = change(series, series * 0, {"a": 1, "b": 1})
-    assert alone is not None
-    assert (alone.low, alone.high) == (None, None)
-    assert change(series, pd.Series(dtype=float), {}) is None
+    assert (found.floor_name, found.labels) == ("foreign", 0.6)

@@ -2,14 +2,16 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cloze.errors import SettingsError
+from cloze.errors import DataError, SettingsError
 from cloze.reporting.cells import read_cells
 from cloze.reporting.report import ReportSettings
-from cloze.tables import table, write_table
+from cloze.scoring.floors import FLOORS
+from cloze.tables import read_table, table, write_table
 from tests.cloze.reporting.conftest import build
 from tests.cloze.reporting.study import RUNS, SCRIPT, write_study
 from tests.cloze.scoring.tiny import prediction, run
@@ -21,7 +23,9 @@ def test_each_score_stands_with_its_interval_floor_and_lift(report, study):
     text = " ".join(re.sub(r"<[^>]+>", " ", rows[0]).split())
     low, high = (f"{metrics[f'{end}/pred/rougeL']:.3f}" for end in ("ci_low", "ci_high"))
     assert text.startswith(f"{metrics['eval/pred/rougeL']:.3f} [{low}, {high}] lift ")
-    assert f"floor {metrics['floor/foreign/pred/rougeL']:.3f} (foreign)" in text
+    floors = {name: metrics[f"floor/{name}/pred/rougeL"] for name in FLOORS}
+    best = max(floors, key=floors.__getitem__)
+    assert f"floor {floors[best]:.3f} ({best}), labels {metrics['floor/labels/pred/rougeL']:.3f}" in text
 
 
 def test_text_of_others_is_never_markup(report):
@@ -110,7 +114,14 @@ def test_real_strips_are_shown_with_the_text_of_the_model(real_data, tmp_path):
     metrics = run(tmp_path / "eval", **tables)
     tables |= {"scores": str(tmp_path / "eval" / "out" / "scores.parquet")}
     place = {"run_id": "0", "run_name": "real", "paradigm": "auto", "condition": "zero-shot", "blind": "none"}
-    cell = place | {"metrics": metrics, "curves": {}, "settings": {}, "fingerprint": {}, "tables": tables}
+    cell = place | {
+        "metrics": metrics,
+        "curves": {},
+        "settings": {},
+        "fingerprint": {},
+        "signatures": {},
+        "tables": tables,
+    }
     cells = tmp_path / "cells.json"
     cells.write_text(json.dumps({"tracking_uri": "", "cells": [cell]}))
     built = build(cells, tmp_path / "report")
@@ -134,3 +145,58 @@ def _real_sequence(story: dict[str, Any]) -> dict[str, Any]:
 def test_a_number_of_strips_out_of_range_is_refused(strips):
     with pytest.raises(SettingsError, match="it must be from 0 to 1000"):
         ReportSettings(strips=strips)
+
+
+def changed(study: Path, folder: Path, number: int, **fields: Any) -> Path:
+    """The description of the study, with the fingerprint of one run changed; a field that is None is taken out."""
+    described = json.loads(study.read_text())
+    print_ = described["cells"][number]["fingerprint"] | fields
+    described["cells"][number]["fingerprint"] = {name: value for name, value in print_.items() if value is not None}
+    path = folder / "cells.json"
+    path.write_text(json.dumps(described))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"precision": "bf16"}, r"precision is fp32 and bf16; predict with `-P precision=\.\.\.` of the other"),
+        ({"prompt_digest": None}, "prompt_digest is c+ and unknown; .*has to be predicted anew"),
+        ({"decoding": {"strategy": "sampled"}}, "decoding is max_new_tokens 96, strategy greedy and strategy sampled"),
+        ({"sequences_digest": "0"}, "sequences_digest is 24 sequences, d+ and 24 sequences, 0"),
+    ],
+)
+def test_runs_that_may_not_be_compared_are_refused_by_field(study, tmp_path, fields, message):
+    with pytest.raises(DataError, match=message):
+        build(changed(study, tmp_path, 1, **fields), tmp_path)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_runs_that_may_not_be_compared_are_marked_where_the_user_insists(study, tmp_path):
+    built = build(changed(study, tmp_path, 1, precision="bf16"), tmp_path, strips=0, compare="mark")
+    assert built.metrics["marked_runs"] == 1
+    assert "zero-shot · pred and fine-tuned · descp †: precision is fp32 and bf16" in built.html
+    rows = read_table(built.folder / "comparisons.parquet", "comparisons").to_pandas()
+    differs = dict(zip(rows["contrast"], rows["differs"], strict=True))
+    assert differs["fine-tuning on descp"] == differs["interaction"] == "precision"
+    assert differs["fine-tuning on pred"] == ""
+    assert re.search(r"fine-tuned · descp †: precision is fp32 and bf16", (built.folder / "two_by_two.txt").read_text())
+
+
+def test_what_is_shown_of_comparisons_is_what_the_table_holds(report):
+    rows = read_table(report.folder / "comparisons.parquet", "comparisons").to_pandas()
+    assert report.metrics["n_comparisons"] == len(rows)
+    chosen = rows[(rows.reference == "own") & (rows.metric == "rougeL") & (rows.contrast == "interaction")]
+    (row,) = chosen.to_dict("records")
+    cells = re.findall(
+        r'<th scope="row">interaction[^<]*</th>\s*<td data-label="ROUGE-L">(.*?)</td>', report.html, re.S
+    )
+    shown = re.sub(r"<[^>]+>", " ", cells[0]).replace("\N{MINUS SIGN}", "-")
+    assert f"{row['difference']:+.3f}" in shown
+    assert f"corrected  {row['p_joint']:.3f}" in shown
+    assert "interaction (difference of these two)" in (report.folder / "two_by_two.txt").read_text()
+
+
+def test_another_word_for_compare_is_refused():
+    with pytest.raises(SettingsError, match="compare is 'force'; it must be one of refuse, mark"):
+        ReportSettings(compare="force")

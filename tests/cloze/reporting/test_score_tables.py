@@ -5,14 +5,20 @@ from dataclasses import replace
 import pytest
 
 from cloze.reporting.cells import read_cells
+from cloze.reporting.contrasts import compare, find_contrasts
 from cloze.reporting.estimates import TEXT_METRICS
 from cloze.reporting.evidence import read_evidence
-from cloze.reporting.score_tables import ablation, fact_table, score_tables, tuning_changes
+from cloze.reporting.score_tables import ablation, fact_table, score_tables
 
 
 @pytest.fixture(scope="module")
 def evidence(study):
     return [read_evidence(cell) for cell in read_cells(study).cells]
+
+
+@pytest.fixture(scope="module")
+def compared(evidence):
+    return compare(find_contrasts(evidence), is_marked=False)
 
 
 def test_the_2x2_has_a_row_per_run_that_saw_everything_and_a_column_per_reference(study):
@@ -27,17 +33,8 @@ def test_the_2x2_has_a_row_per_run_that_saw_everything_and_a_column_per_referenc
         assert all(entry.estimate and entry.estimate.top <= table.top for _, row in table.rows for entry in row)
 
 
-def test_what_fine_tuning_changes_is_the_difference_of_the_means(evidence):
-    found = tuning_changes(evidence)
-    assert [paradigm for paradigm, _ in found.rows] == ["pred", "descp"]
-    zero_shot, tuned = (evidence[i].cell.metrics["eval/facts/recall"] for i in (0, 2))
-    change = found.rows[0][1][1]
-    assert change is not None
-    assert change.difference == pytest.approx(tuned - zero_shot)
-
-
-def test_a_blind_run_stands_below_the_run_that_saw_everything(evidence):
-    found = ablation(evidence)
+def test_a_blind_run_stands_below_the_run_that_saw_everything(evidence, compared):
+    found = ablation(evidence, compared)
     assert found is not None
     assert [name for name, _ in found.rows] == [
         "fine-tuned · pred",
@@ -58,7 +55,8 @@ def test_each_adapter_is_compared_with_itself(evidence):
         return replace(item, cell=cell)
 
     runs = [of(whole, "a", "A"), of(whole, "b", "B"), of(blind, "a", "A blind"), of(blind, "b", "B blind")]
-    found = ablation([*runs, of(evidence[5], "a", "A without text"), of(evidence[5], "c", "C without text")])
+    runs += [of(evidence[5], "a", "A without text"), of(evidence[5], "c", "C without text")]
+    found = ablation(runs, compare(find_contrasts(runs), is_marked=False))
     assert found is not None
     assert [name.split(" · ")[-1] for name, _ in found.rows] == [
         *("A", "A blind", "A without text"),
@@ -68,13 +66,13 @@ def test_each_adapter_is_compared_with_itself(evidence):
     assert found.rows[-1][1][0].change is None  # nobody saw everything with that adapter
 
 
-def test_without_blind_runs_there_is_no_ablation_and_without_facts_no_recall(evidence, study):
-    assert ablation([item for item in evidence if not item.cell.is_blind]) is None
+def test_without_blind_runs_there_is_no_ablation_and_without_facts_no_recall(evidence, compared, study):
+    assert ablation([item for item in evidence if not item.cell.is_blind], compared) is None
     assert fact_table([]) is None
     assert fact_table(read_cells(study).cells) is not None
 
 
 def test_a_blind_run_alone_is_shown_without_a_change(evidence):
-    found = ablation(evidence[4:5])
+    found = ablation(evidence[4:5], [])
     assert found is not None
     assert [entry.change for entry in found.rows[0][1]] == [None] * len(found.columns)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cloze.reporting.cells import read_cells
+from cloze.reporting.contrasts import compare, find_contrasts
 from cloze.reporting.evidence import read_evidence
 from cloze.reporting.page import less, size
 from cloze.reporting.writing import COLUMNS, content_ablation, content_table, n_named, writing_table
@@ -51,11 +52,12 @@ def test_what_is_said_and_who_is_named_is_shown_against_the_own_labels(cells):
 
 def test_what_hiding_does_to_dialogue_scene_and_names_is_shown_beside_the_seeing_run(cells):
     evidence = [read_evidence(cell) for cell in cells]
-    found = content_ablation(evidence)
+    compared = compare(find_contrasts(evidence), is_marked=False)
+    found = content_ablation(evidence, compared)
     assert found is not None
     assert found.columns[-1] == "names (F1)"
     assert [entries[1].change is None for _, entries in found.rows] == [True, False, False]
-    assert content_ablation(evidence[:4]) is None
+    assert content_ablation(evidence[:4], compared) is None
 
 
 @pytest.mark.parametrize(

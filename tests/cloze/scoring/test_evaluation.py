@@ -9,6 +9,7 @@ import pytest
 
 from cloze.errors import DataError, MissingInputError, SettingsError
 from cloze.scoring.evaluation import EvalSettings
+from cloze.scoring.floors import FLOORS
 from cloze.tables import read_table
 from tests.cloze.scoring.tiny import fact, label, prediction, run, sequence, write
 
@@ -42,8 +43,9 @@ def test_every_prediction_is_scored_against_every_reference(inputs, tmp_path):
 
 def test_lift_is_over_the_best_floor_and_has_its_interval(inputs, tmp_path):
     metrics = run(tmp_path, **inputs)
-    floors = {name: metrics[f"floor/{name}/descp/rouge1"] for name in ("foreign", "panel5", "context")}
+    floors = {name: metrics[f"floor/{name}/descp/rouge1"] for name in FLOORS}
     assert floors["foreign"] == max(floors.values()) == pytest.approx(0.75)  # all but the number
+    assert metrics["floor/labels/descp/rouge1"] == pytest.approx(6 / 7)  # another label is better, and no floor
     assert metrics["lift/descp/rouge1"] == pytest.approx(0.25)
     assert metrics["ci_low/lift/descp/rouge1"] <= 0.25 <= metrics["ci_high/lift/descp/rouge1"]
     assert metrics["ci_low/descp/rouge1"] == metrics["ci_high/descp/rouge1"] == 1
@@ -53,7 +55,7 @@ def test_means_in_the_tables_are_the_metrics(inputs, tmp_path):
     metrics = run(tmp_path, **inputs)
     floors = read_table(tmp_path / "out" / "floors.parquet", "floors").to_pandas()
     means = floors.groupby(["floor", "reference", "metric"])["score"].mean().dropna()
-    assert len(means) == 3 * (3 * 4 + 2 + 2)  # nobody is named, nothing is said: both labels are all scene
+    assert len(means) == 3 * 5 * 4 + 4 * 2 + 10  # texts by floor and metric; facts by floor but length; all scene
     assert all(metrics[f"floor/{'/'.join(key)}"] == pytest.approx(mean) for key, mean in means.items())
     signatures = json.loads((tmp_path / "out" / "signatures.json").read_text())
     assert set(signatures) >= {"rouge1", "bleu", "recall", "names", "measure/rep4"}
