@@ -7,11 +7,9 @@ word's weight is its idf, ln((1 + n) / (1 + df)) + 1, where n documents of which
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from cloze.closed_tasks.items import Item
-
-Idf = Callable[[str], float]
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -25,11 +23,11 @@ def overlap_scores(items: Sequence[Item], documents: Iterable[str]) -> list[list
     Args:
         documents: texts that say how rare a word is. They must not tell right candidates from wrong ones.
     """
-    weight = idf([words(document) for document in documents])
+    idf = Idf([words(document) for document in documents])
     scores = []
     for item in items:
         context = words(item.context_text)
-        scores.append([cosine(context, words(boxes[0]), weight) for boxes in item.candidates])
+        scores.append([idf.cosine(context, words(boxes[0])) for boxes in item.candidates])
     return scores
 
 
@@ -38,18 +36,27 @@ def words(text: str) -> frozenset[str]:
     return frozenset(_WORD.findall(text.casefold()))
 
 
-def idf(documents: Collection[Collection[str]]) -> Idf:
-    """Weight of a word by the documents, each a collection of different words, that hold it."""
-    counts = Counter(word for document in documents for word in document)
-    n = len(documents)
-    return lambda word: math.log((1 + n) / (1 + counts[word])) + 1
+class Idf:
+    """Weights of words by the documents that hold them.
 
+    Args:
+        documents: each a collection of different words.
+    """
 
-def cosine(one: Collection[str], other: Collection[str], weight: Idf) -> float:
-    """Cosine of two sets of words, each word a dimension of its weight; 0 where either is empty."""
-    shared, lengths = sorted(set(one) & set(other)), (_square(one, weight), _square(other, weight))
-    return _square(shared, weight) / math.sqrt(lengths[0] * lengths[1]) if shared else 0.0
+    def __init__(self, documents: Sequence[Collection[str]]) -> None:
+        self._n = len(documents)
+        counts = Counter(word for document in documents for word in document)
+        self._squares = {word: self._weight(count) ** 2 for word, count in counts.items()}
+        self._square_of_new = self._weight(0) ** 2
 
+    def cosine(self, one: Collection[str], other: Collection[str]) -> float:
+        """Cosine of two sets of words, each word a dimension of its weight; 0 where they share none."""
+        shared = frozenset(one) & frozenset(other)
+        return self._square(shared) / math.sqrt(self._square(one) * self._square(other)) if shared else 0.0
 
-def _square(some: Collection[str], weight: Idf) -> float:
-    return math.fsum(weight(word) ** 2 for word in some)  # fsum: in any order the same
+    def _weight(self, count: int) -> float:
+        return math.log((1 + self._n) / (1 + count)) + 1
+
+    def _square(self, some: Collection[str]) -> float:
+        # fsum: the same in whatever order a set comes.
+        return math.fsum(self._squares.get(word, self._square_of_new) for word in some)

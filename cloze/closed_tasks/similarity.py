@@ -7,6 +7,7 @@ import numpy as np
 
 from cloze.closed_tasks.items import Item
 from cloze.errors import MissingInputError
+from cloze.progress import progress
 from cloze.scoring.encoders import encoder_folder
 
 
@@ -16,13 +17,12 @@ class Encoder:
     Args:
         name: `minilm`, a folder, or an id on the hub.
         batch: texts encoded at once.
-        progress: shows a bar.
 
     Raises:
         MissingInputError: sentence-transformers is not installed, or there is no such encoder.
     """
 
-    def __init__(self, name: str, batch: int = 64, *, progress: bool = False) -> None:
+    def __init__(self, name: str, batch: int) -> None:
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError:
@@ -30,16 +30,21 @@ class Encoder:
                 f"encoder {name} needs sentence-transformers: pip install 'comics-cloze[minilm]'"
             ) from None
         self._model: Any = SentenceTransformer(str(encoder_folder(name)), local_files_only=True)
-        self._batch, self._progress = batch, progress
+        self._batch = batch
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors (n, size) of length 1; equal texts are encoded once, texts of like length together."""
-        unique = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        vectors = self._model.encode(
-            list(unique), batch_size=self._batch, normalize_embeddings=True, show_progress_bar=self._progress
-        )
-        found: np.ndarray = np.asarray(vectors)[[unique[text] for text in texts]]
-        return found
+        unique = sorted(set(texts), key=lambda text: (-len(text), text))
+        vectors: dict[str, np.ndarray] = {}
+        with progress(len(unique), "text") as update:
+            for start in range(0, len(unique), self._batch):
+                some = unique[start : start + self._batch]
+                found = self._model.encode(
+                    some, batch_size=self._batch, normalize_embeddings=True, show_progress_bar=False
+                )
+                vectors |= zip(some, found, strict=True)
+                update(len(some))
+        return np.stack([vectors[text] for text in texts])
 
 
 def similarity_scores(items: Sequence[Item], encode: Encoder) -> list[list[float]]:

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from torch.nn import functional
-from tqdm import tqdm
 from transformers import DynamicCache
 
 from cloze.model.conversation import Chat, Example
 from cloze.model.features import Features, Prepared, as_pictures
 from cloze.model.objectives import precise, without_lora
 from cloze.model.prefetch import ahead
+from cloze.progress import progress
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,7 @@ def likelihoods(
     def prepare(indices: list[int]) -> tuple[list[int], Prepared]:
         return indices, features.prepare([name for index in indices for name in prompts[index].pictures])
 
-    # None: the bar is shown on a terminal only.
-    with closing(ahead(batches, prepare)) as prepared, tqdm(total=len(prompts), unit="item", disable=None) as bar:
+    with closing(ahead(batches, prepare)) as prepared, progress(len(prompts), "prompt") as update:
         for indices, pictures in prepared:
             some = likelihoods_of_batch(
                 model,
@@ -71,7 +70,7 @@ def likelihoods(
                 on_answers=on_answers,
             )
             found |= zip(indices, some, strict=True)
-            bar.update(len(indices))
+            update(len(indices))
     features.flush()
     return [found[index] for index in range(len(prompts))]
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -25,6 +26,8 @@ def _closed_task(task: str, fold: Path, per_row: bool, form: str, **given: str |
     """
     # What peft calls in transformers concerns neither our users nor us.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
+    if not sys.stderr.isatty():  # in a log, a bar is a thousand lines
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("cloze").setLevel(logging.INFO)
     words = {name: word for name, word in given.items() if word is not None}
