@@ -23,7 +23,7 @@ def test_each_figure_is_explained(tmp_path):
 
 
 def test_options_that_are_shown_are_there():
-    named = {word.strip("`.,;)") for word in PAGE.replace("(", " ").split() if word.startswith(("--", "`--"))}
+    named = {word.strip("`.,;:)") for word in PAGE.replace("(", " ").split() if word.startswith(("--", "`--"))}
     known = {f"--{field.name}" for field in fields(ClosedTaskSettings)} | {"--format", "--per-row"}
     assert named
     assert named <= known
