@@ -1,6 +1,8 @@
 """`cloze closed-task` as a person calls it."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -60,3 +62,12 @@ def test_what_cannot_be_examined_exits_with_2_and_says_why(call, fold, arguments
     done = call(*(word.format(fold=fold) for word in arguments))
     assert done.exit_code == 2
     assert message in done.stderr
+
+
+def test_help_loads_no_model_and_no_reader():
+    code = (
+        "import sys; from click.testing import CliRunner; from mlflow_projects.cli import main\n"
+        "assert CliRunner().invoke(main, ['closed-task', '--help']).exit_code == 0\n"
+        "sys.exit(bool({'torch', 'transformers', 'mlflow', 'numpy', 'pyarrow'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
