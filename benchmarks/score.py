@@ -144,11 +144,10 @@ def whole(n: int) -> None:
         folder = Path(name)
         given = inputs(folder, n)
         (folder / "out").mkdir()
+        workspace = Workspace(folder / "out", folder, lambda metrics, step: None, folder)
         before = _processor()
         start = time.perf_counter()
-        found = evaluate(
-            parse(EvalSettings, given), Workspace(folder / "out", folder, lambda metrics, step: None, folder)
-        )
+        found = evaluate(parse(EvalSettings, given), workspace)
         clock, processor = time.perf_counter() - start, _processor() - before
         size = sum(file.stat().st_size for file in (folder / "out").iterdir()) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
