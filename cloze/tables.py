@@ -68,6 +68,15 @@ SCORES = pa.schema(
 )
 # The same of each trivial predictor. `floor` is its name.
 FLOORS = pa.schema([pa.field("floor", _STRING, nullable=False), *SCORES])
+# What a judge thinks of predictions. `kind` is prediction or foreign (another book's, shown in its place).
+JUDGEMENTS = pa.schema(
+    [pa.field(name, _STRING, nullable=False) for name in ("sequence_id", "kind", "state")]
+    + [pa.field("grades", pa.list_(pa.struct([("criterion", _STRING), ("grade", pa.int32())])))]  # NULL unless known
+    + [pa.field(name, _STRING) for name in ("rationale", "reason", "against", "judge", "model")]
+    + [pa.field(name, _STRING) for name in ("rubric_digest", "prompt_digest", "prediction_digest")]
+    + [pa.field(name, pa.int64()) for name in ("input_tokens", "output_tokens")]
+    + [pa.field("cost_usd", pa.float64())]
+)
 # Ground truth of the sample: one row per panel and fact. `seen_in` is picture, lettering or both.
 FACTS = pa.schema([pa.field(name, _STRING, nullable=False) for name in ("panel_id", "fact", "value", "seen_in")])
 
@@ -78,6 +87,7 @@ SCHEMAS = {
     "predictions": PREDICTIONS,
     "scores": SCORES,
     "floors": FLOORS,
+    "judgements": JUDGEMENTS,
     "facts": FACTS,
 }
 MADE_BY = {
@@ -87,6 +97,7 @@ MADE_BY = {
     "predictions": "predict",
     "scores": "eval",
     "floors": "eval",
+    "judgements": "judge",
     "facts": "ingest",
 }
 
