@@ -12,13 +12,12 @@ from cloze.labels.answers import Answer
 from cloze.labels.cost import picture_tokens, text_tokens
 from cloze.labels.inquiry import PicturePart
 from cloze.labels.ledger_rows import Planned
-from cloze.labels.prompts import Part, Picture, Words
+from cloze.labels.prompts import Part, Words
 from cloze.labels.requests import Asking, generation_config, user_turn
 
 PREDICTION, FOREIGN = "prediction", "foreign"  # kinds of what is judged
 
 _RATIONALE_TOKENS, _GRADE_TOKENS = 70, 8  # of a typical answer
-_PICTURE = "\0"  # the place of a picture among the words; no text holds it
 
 
 @dataclass(frozen=True)
@@ -111,8 +110,8 @@ class Judgements:
 
     def _request_digest(self, item: Item, parts: Sequence[Part]) -> str:
         """Sixteen hex digits of everything that an answer may depend on."""
-        words = "".join(_PICTURE if isinstance(part, Picture) else part.text for part in parts)
-        return hashlib.sha256("\0".join([self._common, words, *self.shown(item)]).encode()).hexdigest()[:16]
+        words = [part.text if isinstance(part, Words) else None for part in parts]
+        return hashlib.sha256(json.dumps([self._common, words, self.shown(item)]).encode()).hexdigest()[:16]
 
 
 def _key(item: Item, digest: str) -> str:

@@ -80,7 +80,7 @@ def write_judgements(judgements: Sequence[Judgement], about: Mapping[str, str], 
 
 
 def counts(judgements: Sequence[Judgement], cases: Cases) -> dict[str, float]:
-    """How much was judged, and what could not be: `judgements_STATE` of predictions, `control_STATE` of other books'."""
+    """How much was judged, and what not: `judgements_STATE` of predictions, `control_STATE` of other books'."""
     states = Counter((judgement.item.kind, judgement.state) for judgement in judgements)
     named = {f"judgements_{state}": states[PREDICTION, state] for state in (*State, UNASKED)}
     named |= {f"control_{state}": states[FOREIGN, state] for state in State}

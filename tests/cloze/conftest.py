@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cloze.sample.world import sample_folder
-from tests.fakes.gemini import FakeGemini
+
+if TYPE_CHECKING:
+    from tests.fakes.gemini import FakeGemini
 
 SEED = 42
 
@@ -25,11 +27,13 @@ def drawn(cache) -> Path:
 
 
 @pytest.fixture
-def start_gemini(monkeypatch) -> Iterator[Callable[..., FakeGemini]]:
+def start_gemini(monkeypatch) -> "Iterator[Callable[..., FakeGemini]]":
     """Starts a fake service that this process' environment names: `start_gemini(model, **options of FakeGemini)`."""
+    from tests.fakes.gemini import FakeGemini
+
     with ExitStack() as running:
 
-        def start(model: Callable[[Any], str], **options: Any) -> FakeGemini:
+        def start(model: Callable[[Any], str], **options: Any) -> "FakeGemini":
             whole = {"key_of": lambda body: json.dumps(body["contents"])}
             server = running.enter_context(FakeGemini(model, **whole | options))
             for name, value in server.environment().items():

@@ -30,7 +30,7 @@ def write_sequences(folder: Path, n: int, n_groups: int = 1) -> Path:
             "sequence_id": panels[start + 5]["panel_id"],
             "book": 1,
             "story": 0,
-            "group": start % n_groups,
+            "group": 1 + start % n_groups,
             "split": "train" if start % 2 == 0 else "test",
             "context": panels[start : start + 5],
             "target": panels[start + 5],
