@@ -130,7 +130,7 @@ def test_only_what_another_run_says_otherwise_is_asked_and_the_judge_cannot_tell
 def test_another_rubric_asks_anew_and_its_grades_are_never_mixed_with_the_old(gemini, sequences, predictions, tmp_path):
     _, old = run(tmp_path, "out", control=0)
     rubric = tmp_path / "mine.yaml"
-    rubric.write_text("humour: {question: Is it funny?, anchors: {0: No., 1: A bit., 2: Very.}}")
+    rubric.write_text("humour: {question: 'Is it funny?', anchors: {0: No., 1: A bit., 2: Very.}}")
     gemini._model = lambda body: json.dumps({RATIONALE: "Ha.", "humour": 2})
     metrics, rows = run(tmp_path, "mine", control=0, rubric=str(rubric))
     assert metrics["estimate/requests"] == N

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloze.judging.prompt import LABEL, MAX_PREDICTION, PANEL, is_cut, judge_prompt, prompt_digest
@@ -45,6 +45,7 @@ hostile = st.text() | st.sampled_from(
 )
 
 
+@settings(max_examples=50)
 @given(hostile, hostile, st.sampled_from([PANEL, LABEL]), st.lists(hostile, min_size=5, max_size=5))
 def test_whatever_strangers_write_stays_in_its_place(prediction, truth, against, lettering):
     said = words(prediction, truth, against, lettering)

@@ -74,7 +74,7 @@ def test_a_rubric_that_is_not_there_is_named(tmp_path):
 
 
 def test_a_judgement_comes_out_in_the_rubrics_order_and_on_one_line():
-    said = {name: 5 for name in reversed(NAMES)} | {RATIONALE: "One.\n Two."}
+    said = dict.fromkeys(reversed(NAMES), 5) | {RATIONALE: "One.\n Two."}
     answer = parsed(said)
     assert list(json.loads(answer.text or "").items()) == [(RATIONALE, "One. Two."), *((name, 5) for name in NAMES)]
 
