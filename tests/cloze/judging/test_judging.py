@@ -53,11 +53,15 @@ def gemini(start_gemini):
     return start_gemini(model)
 
 
-def run(folder: Path, name: str, **settings: Any) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """Metrics and rows of one run; all runs of a test share their ledger."""
+def settings_of(folder: Path, **settings: Any) -> JudgeSettings:
     files = {kind: str(folder / f"{kind}.parquet") for kind in ("sequences", "predictions")}
     options: dict[str, Any] = {"poll_s": 0.01, "resamples": 200, "control": 0.5, **files, **settings}
-    metrics = judge(JudgeSettings(**options), workspace(folder, name))
+    return JudgeSettings(**options)
+
+
+def run(folder: Path, name: str, **settings: Any) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """Metrics and rows of one run; all runs of a test share their ledger."""
+    metrics = judge(settings_of(folder, **settings), workspace(folder, name))
     return metrics, read_table(folder / name / "judgements.parquet", "judgements").to_pylist()
 
 
@@ -67,8 +71,7 @@ def n_paid(gemini) -> int:
 
 def requests_of(folder: Path, **settings: Any) -> list[dict[str, Any]]:
     """What a dry run would send."""
-    files = {kind: str(folder / f"{kind}.parquet") for kind in ("sequences", "predictions")}
-    judge(JudgeSettings(dry_run=True, **files, **settings), workspace(folder, "dry"))
+    judge(settings_of(folder, dry_run=True, **settings), workspace(folder, "dry"))
     with gzip.open(folder / "dry" / "requests.jsonl.gz", "rt", encoding="utf-8") as stream:
         return [json.loads(line) for line in stream]
 
