@@ -63,7 +63,7 @@ def items_of(cases: Cases, control: float, seed: int) -> list[Item]:
     """
     examples = cases.examples
     items = [_item(cases, place, PREDICTION, text) for place, text in enumerate(examples.predictions)]
-    others = foreign(_as_reference(examples), examples, seed)
+    others = foreign(_as_reference(examples), examples, seed, {})
     chosen = drawn(examples.ids, math.ceil(control * len(examples)), f"{seed}/")
     return [*items, *(_item(cases, place, FOREIGN, text) for place in chosen if (text := others[place]) is not None)]
 

@@ -16,7 +16,7 @@ from cloze.judging.prompt import is_cut
 from cloze.judging.questions import FOREIGN, PREDICTION, Item, Judgements
 from cloze.judging.rubric import RATIONALE, Rubric
 from cloze.labels.answers import State
-from cloze.scoring.intervals import percentile_interval, resampled_means
+from cloze.scoring.intervals import effective_clusters, percentile_interval, resampled_means
 from cloze.tables import table, write_table
 
 logger = logging.getLogger(__name__)
@@ -107,12 +107,13 @@ def summary(
         own, other = (_grades(judgements, cases, kind, criterion.name) for kind in (PREDICTION, FOREIGN))
         columns = np.stack([own, other, own - other], axis=1)
         samples = resampled_means(columns, cases.examples.groups, resamples, seed).T
+        books = effective_clusters(columns, cases.examples.groups).tolist()
         name = f"judge/{criterion.name}"
         for label, values in ((f"eval/{name}", own), (f"floor/foreign/{name}", other), (f"lift/{name}", own - other)):
             if not np.isnan(values).all():
                 found[label] = float(np.nanmean(values))
-        for label, sampled in ((name, samples[0]), (f"lift/{name}", samples[2])):
-            interval = percentile_interval(sampled)
+        for label, column in ((name, 0), (f"lift/{name}", 2)):
+            interval = percentile_interval(samples[column], books[column])
             ends = {f"ci_low/{label}": interval.low, f"ci_high/{label}": interval.high}
             found |= {end: value for end, value in ends.items() if not np.isnan(value)}
     return found
