@@ -152,7 +152,7 @@ def whole(n: int) -> None:
         for reference in read_references({p: given[f"{p}_labels"] for p in ("pred", "descp")}, "", examples):
             text_scores(examples.predictions, reference.texts, processes=cores())
         print(
-            f"{n:,} predictions against 3 references, ROUGE and BLEU, tables read: {time.perf_counter() - start:.0f} s, "
+            f"{n:,} predictions against 3 references by ROUGE and BLEU: {time.perf_counter() - start:.0f} s, "
             f"{_processor() - before:.0f} s of processor"
         )
         before = _processor()
