@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cloze.digests import drawn
 from cloze.errors import DataError
 from cloze.model.predict_settings import PredictSettings
 from cloze.stage import StoppedError, Workspace
@@ -99,7 +100,7 @@ def predict(settings: PredictSettings, workspace: Workspace) -> dict[str, float]
 
 
 def choose(rows: list[dict[str, Any]], settings: PredictSettings) -> list[dict[str, Any]]:
-    """Rows of the split in their order; of these the `examples` with the smallest digests of ids; of these the shard.
+    """Rows of the split in their order; of these the same `examples` in every run; of these the shard.
 
     Raises:
         DataError: none is left.
@@ -110,9 +111,7 @@ def choose(rows: list[dict[str, Any]], settings: PredictSettings) -> list[dict[s
             settings.sequences, f"no sequence in split {settings.split} ({len(rows)} in all)", "try split=all"
         )
     if settings.examples:
-        ranked = sorted(chosen, key=lambda row: hashlib.sha256(row["sequence_id"].encode()).digest())
-        picked = {row["sequence_id"] for row in ranked[: settings.examples]}
-        chosen = [row for row in chosen if row["sequence_id"] in picked]
+        chosen = [chosen[place] for place in drawn([row["sequence_id"] for row in chosen], settings.examples)]
     part, parts = settings.part
     if parts > len(chosen):
         raise DataError(settings.sequences, f"{len(chosen)} sequences do not make {parts} shards", "ask for fewer")
