@@ -2,6 +2,7 @@
 
 import click
 
+from mlflow_projects.commands.closed_task import closed_task
 from mlflow_projects.commands.doctor import doctor
 from mlflow_projects.commands.score import score
 
@@ -11,6 +12,7 @@ def main() -> None:
     """How well do vision-language models read between the panels of a comic?"""
 
 
+main.add_command(closed_task())
 main.add_command(doctor())
 main.add_command(score())
 

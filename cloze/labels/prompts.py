@@ -87,6 +87,20 @@ def instructions(n_panels: int) -> str:
     return "".join(words).replace(NO_TEXT, "")
 
 
+def lettering_prompt(texts: Sequence[str]) -> list[Part]:
+    """What the model is given in the closed tasks, where the likelihood of the next panel's lettering is asked for.
+
+    Args:
+        texts: lettering of the context panels; none at all asks for the lettering of any panel.
+    """
+    if not texts:
+        return [Words("Write the lettering of a panel of a comic, word for word.")]
+    return [
+        *_panels(texts),
+        Words(f"Write the lettering of the next panel, Panel {len(texts) + 1}, word for word."),
+    ]
+
+
 def lettering(text: str) -> str:
     """A panel's text as prompts show it: one line, cut, with no special token, `[No text]` where there is none."""
     return one_line(text)[:MAX_LETTERING].rstrip() or NO_TEXT
@@ -99,18 +113,24 @@ def one_line(text: str) -> str:
 
 def prompt_digest(paradigm: str, form: str = "paragraph") -> str:
     """Twelve hex digits that change whenever the labeller's words for this paradigm and form do."""
-    parts = labeller_prompt(paradigm, ["x" * (MAX_LETTERING + 1), "", "<x>", "x", "x", "x"], form)
-    return hashlib.sha256(json.dumps([(type(part).__name__, *astuple(part)) for part in parts]).encode()).hexdigest()[
-        :12
-    ]
+    return _digest(labeller_prompt(paradigm, ["x" * (MAX_LETTERING + 1), "", "<x>", "x", "x", "x"], form))
+
+
+def lettering_prompt_digest() -> str:
+    """The same of the closed tasks' words, with panels and without."""
+    return _digest([*lettering_prompt(["x" * (MAX_LETTERING + 1), "", "<x>"]), *lettering_prompt([])])
 
 
 def _predict_next(texts: Sequence[str], form: str) -> list[Part]:
+    target = len(texts) + 1
+    return [*_panels(texts), Words(f"Predict what happens in the next panel, Panel {target}: {_SCENE} {_FORMS[form]}")]
+
+
+def _panels(texts: Sequence[str]) -> list[Part]:
     parts: list[Part] = [Words(f"Here are {len(texts)} panels of a comic in reading order, each with its lettering.\n")]
     for index, text in enumerate(texts):
         parts += [Words(f"Panel {index + 1}: "), Picture(index), Words(f"\nLettering: {lettering(text)}\n")]
-    target = len(texts) + 1
-    return [*parts, Words(f"Predict what happens in the next panel, Panel {target}: {_SCENE} {_FORMS[form]}")]
+    return parts
 
 
 def _describe_last(texts: Sequence[str], form: str) -> list[Part]:
@@ -123,3 +143,8 @@ def _describe_last(texts: Sequence[str], form: str) -> list[Part]:
         Words(f"Lettering of Panel {target}: {lettering(texts[-1])}\n"),
         Words(f"Describe what happens in Panel {target}: {_SCENE} {_FORMS[form]}"),
     ]
+
+
+def _digest(parts: Sequence[Part]) -> str:
+    told = json.dumps([(type(part).__name__, *astuple(part)) for part in parts])
+    return hashlib.sha256(told.encode()).hexdigest()[:12]

@@ -69,6 +69,27 @@ def effective_clusters(values: np.ndarray, clusters: np.ndarray) -> np.ndarray:
         return counts.sum(axis=0) ** 2 / (counts**2).sum(axis=0)
 
 
+def clustered_stderr(values: np.ndarray, clusters: np.ndarray) -> float:
+    """Standard error of the mean of values that are not independent within a cluster.
+
+    With C clusters and d_c the sum of (value - mean) over cluster c: sqrt(C / (C - 1) * sum of d_c^2) / n.
+
+    Args:
+        values: (n,) scores, all known.
+        clusters: (n,) the book (or group of reprints) of each row.
+
+    Returns:
+        The standard error; NaN with fewer than two clusters, where it is unknown.
+
+    Source: Miller 2024, arXiv:2411.00640, section 2.2; C / (C - 1) is the usual correction for few clusters.
+    """
+    names, codes = np.unique(clusters, return_inverse=True)
+    if len(names) < 2:
+        return float("nan")
+    sums = np.bincount(codes, weights=values - values.mean())
+    return float(np.sqrt(len(names) / (len(names) - 1) * (sums**2).sum()) / len(values))
+
+
 def percentile_interval(means: np.ndarray, clusters: float, tail: float = (1 - LEVEL) / 2) -> Interval:
     """The middle of resampled means, 95 % at the usual tail, widened for few clusters.
 

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloze.scoring.intervals import Interval, effective_clusters, percentile_interval, resampled_means
+from cloze.scoring.intervals import (
+    Interval,
+    clustered_stderr,
+    effective_clusters,
+    percentile_interval,
+    resampled_means,
+)
 
 
 def interval(scores: Any, books: Any, resamples: int = 2000, seed: int = 0) -> Interval:
@@ -99,3 +105,22 @@ def test_the_interval_for_independent_rows_would_not_cover():
 def test_lengths_that_differ_are_refused():
     with pytest.raises(ValueError, match="2 rows of values, 3 clusters"):
         resampled_means(np.zeros((2, 1)), np.zeros(3), 10, 0)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 4)), min_size=2, max_size=30))
+def test_the_clustered_error_is_the_sandwich_estimator_of_a_mean(rows):
+    values, books = (np.array(column) for column in zip(*rows, strict=True))
+    groups = np.unique(books)
+    if len(groups) < 2:
+        assert np.isnan(clustered_stderr(values, books))
+        return
+    # Miller's double sum over pairs of rows of one book, with the correction for few books.
+    left = values - values.mean()
+    pairs = np.where(books[:, None] == books, np.outer(left, left), 0).sum()
+    expected = np.sqrt(max(0, pairs) * len(groups) / (len(groups) - 1)) / len(values)
+    assert clustered_stderr(values, books) == pytest.approx(expected, abs=1e-8)
+
+
+def test_the_clustered_error_of_clusters_of_one_is_the_usual_one():
+    values = np.array([0.2, 0.9, 0.4, 0.4])
+    assert clustered_stderr(values, np.arange(4)) == pytest.approx(values.std(ddof=1) / 2)
