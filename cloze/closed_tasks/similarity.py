@@ -1,14 +1,18 @@
 """The scorer `encoder`: which candidate means something near to what was said before? A sentence encoder, frozen."""
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from cloze.closed_tasks.items import Item
+from cloze.digests import folder_digest
 from cloze.errors import MissingInputError
 from cloze.progress import progress
 from cloze.scoring.encoders import encoder_folder
+
+_PACKAGE = "sentence-transformers"
 
 
 class Encoder:
@@ -17,6 +21,9 @@ class Encoder:
     Args:
         name: `minilm`, a folder, or an id on the hub.
         batch: texts encoded at once.
+
+    Attributes:
+        signature: what decides its vectors.
 
     Raises:
         MissingInputError: sentence-transformers is not installed, or there is no such encoder.
@@ -29,7 +36,9 @@ class Encoder:
             raise MissingInputError(
                 f"encoder {name} needs sentence-transformers: pip install 'comics-cloze[minilm]'"
             ) from None
-        self._model: Any = SentenceTransformer(str(encoder_folder(name)), local_files_only=True)
+        folder = encoder_folder(name)
+        self.signature = f"cosine|{name}|{folder_digest(folder)[:12]}|sentence-transformers:{version(_PACKAGE)}"
+        self._model: Any = SentenceTransformer(str(folder), local_files_only=True)
         self._batch = batch
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:

@@ -10,19 +10,20 @@ from typing import Any
 
 import click
 
-from cloze.closed_tasks.examination import TASKS, ClosedTaskSettings, examine
+from cloze.closed_tasks.examination import examine
+from cloze.closed_tasks.settings import TASKS, ClosedTaskSettings
 from cloze.errors import ClozeError
 from cloze.settings import parse
 from mlflow_projects.program import cache_folder, options
 
 
-def _closed_task(task: str, fold: Path, per_row: bool, form: str, **given: str | None) -> None:
+def _closed_task(task: str, items: Path, per_row: bool, form: str, **given: str | None) -> None:
     """Examine a closed task of the COMICS paper: `text-cloze` or `character-coherence`.
 
-    FOLD is a fold file as published with COMICS (CSV). Prints the accuracy with its standard error and 95 % interval,
-    clustered by book, beside chance and other predictors that read nothing; with --per-row, one JSON line for each
-    item. A tie between k candidates counts 1/k where the right one is among them. Exit status: 0; 2 for what cannot
-    be examined.
+    ITEMS is a fold file as published with COMICS (CSV), or a sequences table (Parquet) to make items of. Prints the
+    accuracy with its standard error and 95 % interval, clustered by book, beside chance and other predictors that read
+    nothing; with --per-row, one JSON line for each item. A tie between k candidates counts 1/k where the right one is
+    among them. Exit status: 0; 2 for what cannot be examined.
     """
     # What peft calls in transformers concerns neither our users nor us.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
@@ -32,7 +33,7 @@ def _closed_task(task: str, fold: Path, per_row: bool, form: str, **given: str |
     logging.getLogger("cloze").setLevel(logging.INFO)
     words = {name: word for name, word in given.items() if word is not None}
     try:
-        found = examine(task, fold, parse(ClosedTaskSettings, words), cache_folder())
+        found = examine(task, items, parse(ClosedTaskSettings, words), cache_folder())
     except ClozeError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
@@ -63,7 +64,7 @@ def closed_task() -> click.Command:
     """The command; its options are the settings, and its own."""
     own: list[click.Parameter] = [
         click.Argument(["task"], type=click.Choice(TASKS)),
-        click.Argument(["fold"], type=click.Path(path_type=Path)),
+        click.Argument(["items"], type=click.Path(path_type=Path)),
         click.Option(["--per-row", "per_row"], is_flag=True, help="One JSON line for each item, and nothing else."),
         click.Option(["--format", "form"], type=click.Choice(["table", "json"]), default="table", show_default=True),
     ]

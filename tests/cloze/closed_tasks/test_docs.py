@@ -3,7 +3,8 @@
 from dataclasses import fields
 from pathlib import Path
 
-from cloze.closed_tasks.examination import SCORERS, TASKS, ClosedTaskSettings, examine
+from cloze.closed_tasks.examination import examine
+from cloze.closed_tasks.settings import SCORERS, TASKS, ClosedTaskSettings
 from cloze.settings import choices
 from tests.cloze.closed_tasks.folds import text_row, write_fold
 
