@@ -85,6 +85,15 @@ COMPARISONS = pa.schema(
     + [pa.field(name, pa.int64(), nullable=False) for name in ("n_sequences", "n_books")]
     + [pa.field("differs", _STRING, nullable=False)]  # fields in which the runs disagree; empty where in none
 )
+# What a judge thinks of predictions. `kind` is prediction or foreign (another book's, shown in its place).
+JUDGEMENTS = pa.schema(
+    [pa.field(name, _STRING, nullable=False) for name in ("sequence_id", "kind", "state")]
+    + [pa.field("grades", pa.list_(pa.struct([("criterion", _STRING), ("grade", pa.int32())])))]  # NULL unless known
+    + [pa.field(name, _STRING) for name in ("rationale", "reason", "against", "judge", "model")]
+    + [pa.field(name, _STRING) for name in ("rubric_digest", "prompt_digest", "prediction_digest")]
+    + [pa.field(name, pa.int64()) for name in ("input_tokens", "output_tokens")]
+    + [pa.field("cost_usd", pa.float64())]
+)
 # Ground truth of the sample: one row per panel and fact. `seen_in` is picture, lettering or both.
 FACTS = pa.schema([pa.field(name, _STRING, nullable=False) for name in ("panel_id", "fact", "value", "seen_in")])
 
@@ -97,6 +106,7 @@ SCHEMAS = {
     "floors": FLOORS,
     "measures": MEASURES,
     "comparisons": COMPARISONS,
+    "judgements": JUDGEMENTS,
     "facts": FACTS,
 }
 MADE_BY = {
@@ -108,6 +118,7 @@ MADE_BY = {
     "floors": "eval",
     "measures": "eval",
     "comparisons": "report",
+    "judgements": "judge",
     "facts": "ingest",
 }
 

@@ -15,7 +15,7 @@ SHEET = "labels.html"
 def trace_requests(settings: "Settings") -> None:
     """Let MLflow keep a trace of each request that is sent by itself; a batch has none."""
     os.environ.setdefault("MLFLOW_MODEL_CATALOG_URI", "")  # prices from the web: the ledger has ours
-    labeller = getattr(settings, "labeller", "")
+    labeller = getattr(settings, "labeller", "") or getattr(settings, "judge", "")
     if labeller == "gemini":
         import mlflow.gemini
 

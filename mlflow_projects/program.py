@@ -21,6 +21,7 @@ from cloze.errors import ClozeError, SettingsError
 from cloze.settings import Settings, choices, inputs, of_preset, parse, presets, words
 from cloze.stage import REQUEUE_FILE, Stage, StoppedError, Workspace, rank
 from mlflow_projects import followers
+from mlflow_projects.signals import Terminated, raise_on_signals
 
 if TYPE_CHECKING:
     from mlflow_projects.steps import Resolved, Steps
@@ -160,7 +161,7 @@ def run_program(program: Program, given: Mapping[str, str]) -> int:
     """Run a program in an MLflow run of its own; the exit status."""
     from mlflow_projects import tracking
 
-    tracking.raise_on_signals()
+    raise_on_signals()
     try:
         if followers.n_processes() > 1 and not program.shares:
             raise SettingsError("processes", followers.n_processes(), f"1: {program.name} does not share its work")
@@ -177,7 +178,7 @@ def run_program(program: Program, given: Mapping[str, str]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
-    except tracking.Terminated:
+    except Terminated:
         return TERMINATED
     return 0
 

@@ -22,7 +22,9 @@ from cloze.settings import Settings, TableInput, inputs, parse, words
 from cloze.stage import StoppedError
 from mlflow_projects import tracking
 from mlflow_projects.program import find_program
+from mlflow_projects.provenance import ROOT
 from mlflow_projects.registry import find_version
+from mlflow_projects.signals import Terminated
 from mlflow_projects.stepkey import code_digest, content_digest, step_key
 
 if TYPE_CHECKING:
@@ -276,7 +278,7 @@ class Steps:
         try:
             child = subprocess.Popen(
                 [sys.executable, "-m", f"jobs.{resolved.step}", *options],
-                cwd=tracking.ROOT,
+                cwd=ROOT,
                 env=tracking.child_environment(run_id),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -292,7 +294,7 @@ class Steps:
         asked: BaseException | None = None
         try:
             lines = _relay(child, name)
-        except (tracking.Terminated, KeyboardInterrupt) as error:
+        except (Terminated, KeyboardInterrupt) as error:
             asked = error
             child.send_signal(signal.SIGTERM)
             lines = _relay(child, name)  # what resumes saves what it has done before it ends

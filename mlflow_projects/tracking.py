@@ -19,23 +19,19 @@ import logging
 import os
 import platform
 import re
-import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
-
-import psutil
+from typing import TYPE_CHECKING, Any
 
 from cloze.digests import file_digest, folder_digest
 from cloze.errors import DataError, MissingInputError, SettingsError
 from cloze.stage import StoppedError
+from mlflow_projects import provenance
 from mlflow_projects.guardian import Guardian
+from mlflow_projects.signals import Terminated, signals_deferred
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,8 +41,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "comics-cloze"
-ROOT = Path(__file__).resolve().parent.parent
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # What MLflow calls a run that nobody named, such as bold-fox-123.
 _MADE_UP_NAME = re.compile(r"^[a-z]+-[a-z]+-\d+$")
 _INSERT_ATTEMPTS = 3
@@ -56,15 +50,10 @@ _LONGEST_SETUP = 24 * 3600
 _OF_TORCHRUN = re.compile(r"RANK$|LOCAL_|WORLD_SIZE$|GROUP_|ROLE_|MASTER_|TORCHELASTIC_")
 _PINNED = re.compile(r"(?P<path>.*?)(?:#sha256=(?P<digest>[0-9a-f]{64}))?", re.DOTALL)
 _DIGEST_LENGTH = 36  # MLflow refuses longer dataset digests
-_PACKAGES = ("mlflow", "torch", "transformers", "peft", "duckdb", "pyarrow", "pillow", "numpy", "rouge-score-rs")
 
 
 _queued: "list[RunOperations]" = []  # curves on their way to the store
 _logged: dict[str, set[int]] = {}  # steps by metric that an earlier attempt at the active run has logged
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived. Not an Exception, so that nothing on the way takes it for an error of its own."""
 
 
 def client() -> "MlflowClient":
@@ -89,12 +78,12 @@ def tracked(step: str, *, system_metrics: bool = False) -> Iterator[str]:
     os.environ.pop("MLFLOW_EXPERIMENT_NAME", None)  # with MLFLOW_EXPERIMENT_ID beside it, MLflow refuses both
     status, reason, guardian = "FAILED", "", None
     try:
-        with _signals_deferred():
+        with signals_deferred():
             run_id = mlflow.start_run(log_system_metrics=system_metrics or None).info.run_id
         guardian = Guardian(run_id, mlflow.get_tracking_uri())
-        mlflow.set_tags({"cloze.step": step, **_process_tags(), **_code_tags()})
+        mlflow.set_tags({"cloze.step": step, **provenance.process_tags(), **provenance.code_tags()})
         _take_up_attempt(run_id)
-        mlflow.log_dict(_environment(), "environment.json")
+        mlflow.log_dict(provenance.environment(), "environment.json")
         yield run_id
         await_queued()
         status = "FINISHED"
@@ -140,33 +129,6 @@ def find_unfinished(step: str, key: str) -> "Run | None":
     return newest[0] if newest else None
 
 
-def raise_on_signals() -> None:
-    """Let SIGTERM raise `Terminated` and SIGINT `KeyboardInterrupt`, whichever comes first, and only that one.
-
-    A second one must not cut short what gives a run its end: MLflow would call the run FINISHED. A shell's background
-    job is born deaf to SIGINT and stays so.
-    """
-
-    def handle(number: int, frame: FrameType | None) -> NoReturn:
-        for heard in _SIGNALS:
-            signal.signal(heard, signal.SIG_IGN)
-        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
-
-    for number in _SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, handle)
-
-
-@contextmanager
-def _signals_deferred() -> Iterator[None]:
-    """A signal that arrives meanwhile is handled at the end."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def fail_run(run_id: str, reason: str) -> None:
     """End a run that never got as far as `tracked`."""
     store = client()
@@ -191,7 +153,7 @@ def end_dead_runs() -> None:
     store = client()
     for run in store.search_runs(_experiments(store), "attributes.status = 'RUNNING'", max_results=1000):
         tags = run.data.tags
-        if tags.get("cloze.host") == platform.node() and _is_gone(tags["cloze.process"]):
+        if tags.get("cloze.host") == platform.node() and provenance.is_gone(tags["cloze.process"]):
             end_vanished(run.info.run_id, "the process was gone when the next one looked")
         is_unborn = "cloze.host" not in tags and "mlflow.project.entryPoint" in tags
         if is_unborn and time.time() - run.info.start_time / 1000 > _LONGEST_SETUP:
@@ -205,9 +167,9 @@ def create_child(step: str, name: str, parent_id: str) -> str:
         "mlflow.parentRunId": parent_id,
         "mlflow.project.entryPoint": step,
         "mlflow.source.type": "PROJECT",
-        "mlflow.source.name": parent.data.tags.get("mlflow.source.name", str(ROOT)),
+        "mlflow.source.name": parent.data.tags.get("mlflow.source.name", str(provenance.ROOT)),
         "cloze.step": step,
-        **_process_tags(),  # of the parent, until the child adopts the run
+        **provenance.process_tags(),  # of the parent, until the child adopts the run
     }
     return client().create_run(parent.info.experiment_id, tags=tags, run_name=name).info.run_id
 
@@ -215,7 +177,7 @@ def create_child(step: str, name: str, parent_id: str) -> str:
 def adopt_child(run_id: str, parent_id: str) -> None:
     """Put a run that did not end below the one that goes on with it; the run that began it keeps no child of it."""
     store = client()
-    for tag, value in {"mlflow.parentRunId": parent_id, **_process_tags()}.items():
+    for tag, value in {"mlflow.parentRunId": parent_id, **provenance.process_tags()}.items():
         store.set_tag(run_id, tag, value)
     store.update_run(run_id, status="RUNNING")
 
@@ -514,53 +476,3 @@ def _has_artifacts(store: "MlflowClient", run: "Run") -> bool:
 
 def _experiments(store: "MlflowClient") -> list[str]:
     return [experiment.experiment_id for experiment in store.search_experiments()]
-
-
-def _process_tags() -> dict[str, str]:
-    return {"cloze.host": platform.node(), "cloze.process": f"{_machine()} {os.getpid()} {_began(os.getpid())}"}
-
-
-def _machine() -> str:
-    """What a process id belongs to: one boot of a machine, and on Linux one namespace (a container has its own)."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    if boot.exists():
-        return f"{boot.read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
-    return f"{psutil.boot_time():.0f} -"
-
-
-def _began(pid: int) -> str:
-    """When a process began, by a clock that nobody sets: on Linux in ticks since the boot."""
-    status = Path(f"/proc/{pid}/stat")
-    if status.exists():  # the second field is a name, which may hold anything
-        return status.read_text().rpartition(")")[2].split()[19]
-    return f"{psutil.Process(pid).create_time():.0f}"
-
-
-def _is_gone(process: str) -> bool:
-    """Whether a process of this host has ended; one in a namespace that cannot be seen from here is left alone."""
-    boot, namespace, pid, began = process.split()
-    here, visible = _machine().split()
-    if boot != here:
-        return True
-    return namespace == visible and not (psutil.pid_exists(int(pid)) and _began(int(pid)) == began)
-
-
-def _code_tags() -> dict[str, str]:
-    """Commit, and whether the tree differs from it; nothing where this is no git checkout."""
-    commit, status = (_git("rev-parse", "HEAD"), _git("status", "--porcelain"))
-    if commit is None or status is None:
-        return {}
-    return {"mlflow.source.git.commit": commit, "cloze.git_dirty": "yes" if status else "no"}
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        answer = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
-
-
-def _environment() -> dict[str, str]:
-    packages = {name: version(name) for name in _PACKAGES}
-    return {"python": platform.python_version(), "machine": platform.machine(), **packages}

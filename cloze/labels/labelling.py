@@ -4,13 +4,13 @@ The labeller `world` knows the script of the drawn sample. The others are vision
 plan, one ledger and one parser, and differ in how a request travels.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloze.digests import drawn
 from cloze.errors import DataError, SettingsError
 from cloze.labels.inquiry import MODELS, Inquiry, ModelSettings, PicturePart
 from cloze.labels.parse import FORMS, parse_label
@@ -172,9 +172,7 @@ def _chosen(settings: LabelSettings) -> "pa.Table":
     if settings.split != "all":
         table = table.filter(pc.equal(table["split"], settings.split))
     if settings.limit and settings.limit < table.num_rows:
-        ranks = [hashlib.sha256(name.encode()).digest() for name in table["sequence_id"].to_pylist()]
-        first = sorted(sorted(range(len(ranks)), key=ranks.__getitem__)[: settings.limit])
-        table = table.take(pa.array(first))
+        table = table.take(pa.array(drawn(table["sequence_id"].to_pylist(), settings.limit)))
     if table.num_rows == 0:
         raise DataError(settings.sequences, f"holds no sequence of split {settings.split}", "choose another split")
     return table

@@ -154,7 +154,7 @@ class Ledger:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The selected requests, ordered by subject: columns as in the labels table, where that has them."""
-        columns = "paradigm, state, text, reason, model, prompt_digest, input_tokens, output_tokens, cost_usd"
+        columns = "key, paradigm, state, text, reason, model, prompt_digest, input_tokens, output_tokens, cost_usd"
         cursor = self._db.execute(f"SELECT subject, {columns} FROM request WHERE {SELECTED} ORDER BY subject, key")
         names = [column[0] for column in cursor.description]
         for row in cursor:

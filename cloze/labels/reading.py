@@ -12,12 +12,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from cloze.data.comics import SAMPLE, draw_sample, find_pictures, local_table
+from cloze.digests import drawn
 from cloze.errors import DataError, SettingsError
 from cloze.labels.answers import State
 from cloze.labels.cost import RESOLUTIONS
@@ -194,7 +194,7 @@ def _drawn(panels: Sequence["Unread"], limit: int) -> list["Unread"]:
     """All, or `limit` of them; a larger limit draws the same ones and more."""
     if not limit:
         return list(panels)
-    return sorted(sorted(panels, key=lambda panel: sha256(panel.panel_id.encode()).digest())[:limit])
+    return sorted(panels[place] for place in drawn([panel.panel_id for panel in panels], limit))
 
 
 def _reported(readings: Iterable["Reading"], n_panels: int) -> Iterator["Reading"]:

@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import logging
-import time
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cloze.digests import drawn
 from cloze.errors import DataError
 from cloze.model.predict_settings import PredictSettings
 from cloze.stage import StoppedError, Workspace
@@ -18,10 +17,7 @@ if TYPE_CHECKING:
     from cloze.data.images import ImageFolder
     from cloze.model.answers import Answer, AnswerStore
 
-logger = logging.getLogger(__name__)
-
 _AT_ONCE = 64  # batches whose prompts are in memory together, and sorted by length
-_SAID_EVERY_S = 60.0
 
 Row = Mapping[str, Any]
 
@@ -99,7 +95,7 @@ def predict(settings: PredictSettings, workspace: Workspace) -> dict[str, float]
 
 
 def choose(rows: list[dict[str, Any]], settings: PredictSettings) -> list[dict[str, Any]]:
-    """Rows of the split in their order; of these the `examples` with the smallest digests of ids; of these the shard.
+    """Rows of the split in their order; of these the same `examples` in every run; of these the shard.
 
     Raises:
         DataError: none is left.
@@ -110,9 +106,7 @@ def choose(rows: list[dict[str, Any]], settings: PredictSettings) -> list[dict[s
             settings.sequences, f"no sequence in split {settings.split} ({len(rows)} in all)", "try split=all"
         )
     if settings.examples:
-        ranked = sorted(chosen, key=lambda row: hashlib.sha256(row["sequence_id"].encode()).digest())
-        picked = {row["sequence_id"] for row in ranked[: settings.examples]}
-        chosen = [row for row in chosen if row["sequence_id"] in picked]
+        chosen = [chosen[place] for place in drawn([row["sequence_id"] for row in chosen], settings.examples)]
     part, parts = settings.part
     if parts > len(chosen):
         raise DataError(settings.sequences, f"{len(chosen)} sequences do not make {parts} shards", "ask for fewer")
@@ -134,10 +128,9 @@ def _answer_all(
     rows: Sequence[Row], engine: Engine, settings: PredictSettings, workspace: Workspace
 ) -> "tuple[list[Answer], int]":
     """The answer to each row, and how many of them were kept from before."""
-    from tqdm import tqdm
-
     from cloze.model.answers import AnswerStore
     from cloze.model.stopping import ask_for_requeue, stop_request
+    from cloze.progress import progress
 
     answers: dict[str, Answer] = {}
     n_kept = 0
@@ -146,10 +139,9 @@ def _answer_all(
     with (
         AnswerStore(workspace.state / "answers", what) as store,
         stop_request() as stop,
-        tqdm(total=len(rows), unit="sequence", disable=None) as bar,
+        progress(len(rows), "sequence") as advance,
     ):
         (workspace.checkpoints / "step-answers").write_text(str(store.folder))  # by which a run is known to be begun
-        said = _Said(len(rows))
         at_once = settings.batch * _AT_ONCE
         for some in (rows[start : start + at_once] for start in range(0, len(rows), at_once)):
             with closing(engine.answer(some, store)) as found:
@@ -158,9 +150,7 @@ def _answer_all(
                     store.add(new)
                     n_kept += len(part) - len(new)
                     answers |= {sequence_id: answer for sequence_id, (_, answer) in part.items()}
-                    bar.update(len(part))
-                    if bar.disable:
-                        said.say(len(answers))
+                    advance(len(part))
                     if stop.reason and len(answers) < len(rows):
                         left = f"{len(answers):,} of {len(rows):,} are answered and kept ({stop.reason})"
                         again = (
@@ -168,21 +158,6 @@ def _answer_all(
                         )
                         raise StoppedError(f"{left}; {again}")
     return [answers[row["sequence_id"]] for row in rows], n_kept
-
-
-class _Said:
-    """Says from time to time how far the work is, where no bar shows it."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._began = self._last = time.monotonic()
-
-    def say(self, n_done: int) -> None:
-        now = time.monotonic()
-        if n_done == self._total or now - self._last < _SAID_EVERY_S:
-            return
-        self._last = now
-        logger.info("%s of %s sequences after %.0f s", f"{n_done:,}", f"{self._total:,}", now - self._began)
 
 
 def _write_fingerprint(path: Path, settings: PredictSettings, engine: Engine, rows: list[dict[str, Any]]) -> None:

@@ -19,9 +19,10 @@ from mlflow_projects.guardian import REASON
 PROCESS = """
 import os, signal, sys, time
 from mlflow_projects import tracking
+from mlflow_projects.signals import raise_on_signals
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background is born without it
-tracking.raise_on_signals()
+raise_on_signals()
 with tracking.tracked("sequences") as run_id:
     print(run_id, flush=True)
     if sys.argv[1] == "raise":

@@ -2,11 +2,6 @@
 
 import gzip
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +13,7 @@ from cloze.errors import DataError, MissingInputError, SettingsError
 from cloze.labels.labelling import LabelSettings, label
 from cloze.labels.parse import FIELDS
 from cloze.tables import images_uri, read_table
-from tests.cloze.labels.tiny import workspace, write_sequences
+from tests.cloze.labels.tiny import kill_at, workspace, write_sequences
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.gemini_faults import Fault
 
@@ -40,12 +35,8 @@ def sequences(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def gemini(monkeypatch):
-    """A fake service that this process' environment names."""
-    with FakeGemini(model, key_of=lambda body: json.dumps(body["contents"])) as server:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        yield server
+def gemini(start_gemini):
+    return start_gemini(model)
 
 
 def run(tmp_path: Path, name: str, sequences: str, **settings: Any) -> tuple[dict[str, float], list[dict[str, Any]]]:
@@ -180,17 +171,9 @@ label(settings, workspace(Path(sys.argv[2]), "killed"))
 
 
 @pytest.mark.parametrize("call", ["upload", "create", "get"])
-def test_a_process_that_is_killed_is_gone_on_with_and_nothing_is_paid_twice(sequences, tmp_path, monkeypatch, call):
-    with FakeGemini(model, polls=30, latency_s=0.05) as server:
-        environment = {**os.environ, **server.environment()}
-        process = subprocess.Popen([sys.executable, "-c", PROCESS, sequences, str(tmp_path)], env=environment)
-        deadline = time.monotonic() + 60
-        while not server.calls[call] and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait(timeout=30)
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        metrics, _ = run(tmp_path, "resumed", sequences)
-        assert metrics["labels_ok"] == N
-        assert {bill.times for bill in server.bills().values()} == {1}
+def test_a_process_that_is_killed_is_gone_on_with_and_nothing_is_paid_twice(start_gemini, sequences, tmp_path, call):
+    server = start_gemini(model, polls=30, latency_s=0.05)
+    kill_at(server, call, PROCESS, sequences, str(tmp_path))
+    metrics, _ = run(tmp_path, "resumed", sequences)
+    assert metrics["labels_ok"] == N
+    assert {bill.times for bill in server.bills().values()} == {1}

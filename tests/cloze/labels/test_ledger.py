@@ -194,4 +194,4 @@ def test_rows_come_by_subject_with_the_columns_of_the_labels_table(path):
         ledger.plan(reversed(planned(3)))
         rows = list(ledger.rows())
         assert [row["subject"] for row in rows] == ["1/2_0", "1/2_1", "1/2_2"]
-        assert set(rows[0]) == set(LABELS.names) - {"labeller", "sequence_id"} | {"subject"}
+        assert set(rows[0]) == set(LABELS.names) - {"labeller", "sequence_id"} | {"key", "subject"}

@@ -20,7 +20,6 @@ from tests.cloze.data.comics_files import box, write_csv
 from tests.cloze.labels.lettered import picture, write_comics
 from tests.cloze.labels.test_openai import server
 from tests.cloze.labels.tiny import workspace
-from tests.fakes.gemini import FakeGemini
 from tests.fakes.gemini_faults import Fault
 
 __all__ = ["server"]
@@ -46,11 +45,8 @@ def comics(tmp_path):
 
 
 @pytest.fixture
-def gemini(monkeypatch):
-    with FakeGemini(model, key_of=lambda body: json.dumps(body["contents"])) as server:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        yield server
+def gemini(start_gemini):
+    return start_gemini(model)
 
 
 def run(tmp_path, comics, name: str = "out", **settings: Any):

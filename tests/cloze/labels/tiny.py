@@ -1,5 +1,9 @@
-"""A few sequences with real pictures: small, noisy, each another."""
+"""A few sequences with real pictures: small, noisy, each another; and a process that is killed while it asks."""
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +11,11 @@ from PIL import Image
 
 from cloze.stage import Workspace
 from cloze.tables import table, write_table
+from tests.fakes.gemini import FakeGemini
 
 
-def write_sequences(folder: Path, n: int) -> Path:
-    """A sequences table of n overlapping windows of one story, its pictures beside it."""
+def write_sequences(folder: Path, n: int, n_groups: int = 1) -> Path:
+    """A sequences table of n overlapping windows of one story, its pictures beside it, dealt out to groups in turn."""
     images = folder / "comics" / "1"
     images.mkdir(parents=True)
     random = np.random.default_rng(0)
@@ -25,7 +30,7 @@ def write_sequences(folder: Path, n: int) -> Path:
             "sequence_id": panels[start + 5]["panel_id"],
             "book": 1,
             "story": 0,
-            "group": 1,
+            "group": 1 + start % n_groups,
             "split": "train" if start % 2 == 0 else "test",
             "context": panels[start : start + 5],
             "target": panels[start + 5],
@@ -42,3 +47,14 @@ def workspace(folder: Path, name: str = "out") -> Workspace:
     out = folder / name
     out.mkdir()
     return Workspace(out, folder / "cache", lambda metrics, step: None, folder / "state")
+
+
+def kill_at(server: FakeGemini, call: str, script: str, *arguments: str) -> None:
+    """Run a script against the server that the environment names, and kill it the moment it has made this call."""
+    process = subprocess.Popen([sys.executable, "-c", script, *arguments])
+    deadline = time.monotonic() + 60
+    while not server.calls[call] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=30)
+    assert server.calls[call], "it ended before it could be killed"

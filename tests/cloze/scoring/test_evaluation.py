@@ -111,7 +111,7 @@ def test_an_empty_prediction_counts_and_scores_0(inputs, tmp_path):
 def test_a_corpus_bleu_is_a_metric_of_the_run_and_has_no_rows(inputs, tmp_path):
     metrics = run(tmp_path, **inputs, metrics="sacrebleu,sacrebleu_sentence,rouge1")
     scores = read_table(tmp_path / "out" / "scores.parquet", "scores").to_pandas()
-    assert set(scores.loc[scores["reference"] == "pred", "metric"]) == {"rouge1", "sacrebleu_sentence"}
+    assert set(scores.loc[scores["reference"] == "lettering", "metric"]) == {"rouge1", "sacrebleu_sentence"}
     assert metrics["eval/descp/sacrebleu"] == pytest.approx(1)
     assert metrics["lift/descp/sacrebleu"] == pytest.approx(1 - metrics["floor/foreign/descp/sacrebleu"])
     assert metrics["ci_low/lift/descp/sacrebleu"] <= metrics["lift/descp/sacrebleu"]

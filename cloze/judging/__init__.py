@@ -1,0 +1,1 @@
+"""What a model that is given a rubric thinks of predictions."""
