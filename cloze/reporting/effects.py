@@ -55,7 +55,7 @@ def tuning_effects(compared: Sequence[Compared]) -> Effects:
     by_metric = [
         _table(title, within, [(REFERENCES[r], r, metric) for r in references])
         for metric, title in TEXT_METRICS.items()
-        if references
+        if any(item.metric == metric for item in within)
     ]
     has_facts = any(item.reference == "facts" for item in within)
     columns = [(title, "facts", metric) for metric, title in FACT_METRICS.items()]
@@ -75,7 +75,8 @@ def own_table(compared: Sequence[Compared]) -> EffectTable | None:
         for item in compared
         if (item.contrast.name, item.reference) == (tuned_on(paradigm), paradigm)
     ]
-    columns = [(title, OWN, metric) for metric, title in TEXT_METRICS.items()]
+    measured = {item.metric for item in own}
+    columns = [(title, OWN, metric) for metric, title in TEXT_METRICS.items() if metric in measured]
     return _table("The 2x2: each run against its own labels", [*simple, *own], columns, _OWN_TITLES)
 
 

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from cloze.reporting.cells import PARADIGMS, Cell
 from cloze.scoring.floors import FLOORS
 
-TEXT_METRICS = {"rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "bleu": "BLEU"}
+# Those that `eval` can be asked for; what no run has is not shown.
+TEXT_METRICS = {
+    "rougeL": "ROUGE-L",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "bleu": "BLEU",
+    "sacrebleu": "corpus BLEU (sacreBLEU)",
+    "sacrebleu_sentence": "sentence BLEU (sacreBLEU)",
+    "bertscore_f1": "BERTScore F1",
+}
 FACT_METRICS = {
     "recall": "all facts",
     "recall_picture": "facts in the picture only",

@@ -50,7 +50,7 @@ class ScoreTable:
 
 
 def score_tables(cells: Sequence[Cell]) -> list[ScoreTable]:
-    """A table for each text metric: a row per run that saw everything, a column per reference."""
+    """A table for each text metric that was measured: a row per run that saw everything, a column per reference."""
     seeing = _seeing(cells)
     references = [reference for reference in REFERENCES if reference != "facts" and _is_scored(seeing, reference)]
     return [
@@ -60,6 +60,7 @@ def score_tables(cells: Sequence[Cell]) -> list[ScoreTable]:
             _rows(seeing, [(reference, metric) for reference in references]),
         )
         for metric, title in TEXT_METRICS.items()
+        if any(f"eval/{reference}/{metric}" in cell.metrics for reference in references for cell in seeing)
     ]
 
 

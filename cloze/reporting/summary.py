@@ -50,7 +50,7 @@ def _row(value: Estimate | None) -> str:
 def _effects(compared: Sequence[Compared]) -> list[str]:
     """The effects of the 2x2 by ROUGE-L, one a line; nothing where there is no 2x2."""
     table = own_table(compared)
-    if table is None:
+    if table is None or TEXT_METRICS[_METRIC] not in table.columns:
         return []
     column = table.columns.index(TEXT_METRICS[_METRIC])
     lines = ["", f"what fine-tuning changes ({TEXT_METRICS[_METRIC]}, paired by sequence; p by book, corrected)"]
