@@ -88,7 +88,7 @@ def tracked(step: str, *, system_metrics: bool = False) -> Iterator[str]:
         await_queued()
         status = "FINISHED"
     except (KeyboardInterrupt, Terminated) as error:
-        status, reason = "KILLED", "interrupted" if isinstance(error, KeyboardInterrupt) else "terminated by SIGTERM"
+        status, reason = "KILLED", "interrupted" if isinstance(error, KeyboardInterrupt) else f"terminated by {error}"
         raise
     except StoppedError as error:
         status, reason = "KILLED", str(error)

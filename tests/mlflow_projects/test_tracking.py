@@ -64,6 +64,7 @@ def test_a_run_ends_as_its_block_is_left(store, way, status, error):
     ("sent", "status", "reason"),
     [
         (signal.SIGTERM, "KILLED", "terminated by SIGTERM"),
+        (signal.SIGUSR1, "KILLED", "terminated by SIGUSR1"),
         (signal.SIGINT, "KILLED", "interrupted"),
         (signal.SIGKILL, "FAILED", REASON),
     ],
