@@ -26,6 +26,8 @@ from mlflow_projects.signals import Terminated, raise_on_signals
 if TYPE_CHECKING:
     from mlflow_projects.steps import Resolved, Steps
 
+# What stands beside other figures, and would bury them on a terminal.
+_BESIDE = ("ci_low/", "ci_high/", "floor/", "lift/", "measure/", "difference/")
 INTERRUPTED, TERMINATED = 130, 143  # 128 + the signal's number, as a shell says it
 
 
@@ -258,8 +260,11 @@ def _made(folder: str | Path) -> Path:
 
 def _say(name: str, run_id: str, metrics: Mapping[str, float]) -> None:
     click.echo(f"{name} finished: runs:/{run_id}")
-    for metric in sorted(metrics):
+    shown = [metric for metric in sorted(metrics) if not metric.startswith(_BESIDE)]
+    for metric in shown:
         click.echo(f"  {metric} {metrics[metric]:g}")
+    if n_beside := len(metrics) - len(shown):
+        click.echo(f"  and {n_beside} figures beside these in the run")
 
 
 def _option(settings: type[Settings], name: str) -> click.Option:
