@@ -4,6 +4,7 @@ import click
 
 from mlflow_projects.commands.closed_task import closed_task
 from mlflow_projects.commands.doctor import doctor
+from mlflow_projects.commands.predict import predict
 from mlflow_projects.commands.score import score
 
 
@@ -14,6 +15,7 @@ def main() -> None:
 
 main.add_command(closed_task())
 main.add_command(doctor())
+main.add_command(predict())
 main.add_command(score())
 
 if __name__ == "__main__":

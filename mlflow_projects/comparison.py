@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cloze.digests import file_digest
 from cloze.errors import MissingInputError
 from mlflow_projects import tracking
+from mlflow_projects.model_card import credit
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -22,7 +23,8 @@ _LABELS = ("pred_labels", "descp_labels")
 def make_comparable(finished: "Finished") -> None:
     """Show examples side by side in MLflow, and give an evaluated run the curves of the adapter it judges.
 
-    One comparison page of evaluated runs then shows scores and how the adapters were trained.
+    One comparison page of evaluated runs then shows scores and how the adapters were trained. The adapter's version in
+    the registry gets the evaluation.
     """
     tracking.log_table(finished.out / "examples.parquet", "examples.json")
     adapter = finished.resolved.lineage.get("adapter", "")
@@ -30,6 +32,7 @@ def make_comparable(finished: "Finished") -> None:
         trained = tracking.get_run(_parts(adapter)[0])
         names = [n for n in trained.data.metrics if n.startswith(("train/", "val/")) or n in _TOKEN_FIGURES]
         tracking.copy_metrics(trained, names)
+        credit(finished, trained)
 
 
 def describe_runs(runs: "Sequence[Run]", cache: Path) -> Path:

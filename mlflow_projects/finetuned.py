@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mlflow_projects import tracking
+from mlflow_projects.model_card import write_card
 from mlflow_projects.registry import register_adapter
 
 if TYPE_CHECKING:
@@ -21,4 +22,4 @@ def show_and_register(finished: "Finished") -> None:
     histories = {label: tracking.metric_history(finished.run_id, name) for name, label in _LOSSES.items()}
     losses = {label: curve for label, curve in histories.items() if curve}  # without validation rows, no such curve
     tracking.log_text(draw_training(losses, tracking.metric_history(finished.run_id, _RATE)), FIGURE)
-    register_adapter(finished)
+    write_card(register_adapter(finished))

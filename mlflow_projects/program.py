@@ -89,11 +89,7 @@ class Program:
             "matplotlib",
         ):
             logging.getLogger(noisy).setLevel(logging.WARNING)
-        # What peft calls in transformers concerns neither our users nor us.
-        warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
-        if not sys.stdout.isatty():  # in a log, a bar is a thousand lines
-            os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-            os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        quieten_libraries()
         try:
             status = self.command().main(arguments, standalone_mode=False)
         except click.ClickException as error:
@@ -111,6 +107,14 @@ class Program:
             callback=lambda **given: run_program(self, {k: v for k, v in given.items() if v is not None}),
             context_settings={"help_option_names": ["-h", "--help"]},
         )
+
+
+def quieten_libraries() -> None:
+    """Keep what concerns neither our users nor us, and bars that would be a thousand lines of a log, off the screen."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")  # peft's own calls
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 def options(settings: type[Settings]) -> list[click.Parameter]:

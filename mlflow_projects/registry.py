@@ -1,6 +1,7 @@
 """Adapters in the model registry: weights and their configuration only, never the base."""
 
 import json
+from collections.abc import Mapping
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from cloze.errors import MissingInputError
 from mlflow_projects import tracking
 
 if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
     from mlflow_projects.program import Finished
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 ADAPTER = "adapter"
 MODEL = "model"
 _SERVED = Path(__file__).with_name("served_adapter.py")
+_CODE_TAGS = ("mlflow.source.git.commit", "cloze.git_dirty")
 # What `cloze.model.predictor` imports; MLflow would load base and all in another process to find out.
 _PACKAGES = (
     "jinja2",
@@ -32,8 +35,8 @@ _PACKAGES = (
 )
 
 
-def register_adapter(finished: "Finished") -> None:
-    """Log the adapter of a finished step as a model that can be served: a new version of `cloze-{paradigm}`."""
+def register_adapter(finished: "Finished") -> str:
+    """Log the adapter of a finished step as a model to serve; the URI of its version of `cloze-{paradigm}`."""
     from mlflow.exceptions import MlflowException
 
     store = tracking.client()
@@ -51,7 +54,9 @@ def register_adapter(finished: "Finished") -> None:
     )
     registered = [{"name": name, "version": version.version}]
     store.set_logged_model_tags(model_id, {"mlflow.modelVersions": json.dumps(registered)})  # links the pages
-    tracking.set_tags({"cloze.model_version": f"models:/{name}/{version.version}"})
+    uri = f"models:/{name}/{version.version}"
+    tracking.set_tags({"cloze.model_version": uri})
+    return uri
 
 
 def find_version(uri: str) -> tuple[str, str]:
@@ -62,22 +67,40 @@ def find_version(uri: str) -> tuple[str, str]:
     Raises:
         MissingInputError: the registry has no such model, version or alias.
     """
+    version = require_version(uri)
+    return f"models:/{version.name}/{version.version}", str(version.run_id)
+
+
+def require_version(uri: str) -> "ModelVersion":
+    """The version that `models:/NAME/VERSION` or `models:/NAME@ALIAS` names now.
+
+    Raises:
+        MissingInputError: the registry has no such model, version or alias.
+    """
     from mlflow.exceptions import MlflowException
 
     name, _, alias = uri.removeprefix("models:/").partition("@")
     model, _, number = name.partition("/")
     store = tracking.client()
     try:
-        version = store.get_model_version_by_alias(model, alias) if alias else store.get_model_version(model, number)
+        return store.get_model_version_by_alias(model, alias) if alias else store.get_model_version(model, number)
     except MlflowException as error:
         raise MissingInputError(f"{uri}: {error.message}; `mlflow ui` lists models, versions and aliases") from error
-    return f"models:/{model}/{version.version}", str(version.run_id)
+
+
+def log_model_metrics(metrics: Mapping[str, float], version: "ModelVersion") -> None:
+    """Log figures of the active run that are also those of a version's logged model."""
+    import mlflow
+
+    mlflow.log_metrics(dict(metrics), model_id=str(version.source).removeprefix("models:/"))
 
 
 def _tags(finished: "Finished", paradigm: str) -> dict[str, str]:
     from cloze.model.conversation import conversation_digest
 
     run = tracking.get_run(finished.run_id)
+    code = {name: run.data.tags[name] for name in _CODE_TAGS if name in run.data.tags}
+    given = {f"cloze.{name}_digest": finished.resolved.inputs[name].digest for name in ("sequences", "labels")}
     origin = json.loads((finished.out / ADAPTER / "base.json").read_text(encoding="utf-8"))
     return {
         "cloze.paradigm": paradigm,
@@ -87,7 +110,11 @@ def _tags(finished: "Finished", paradigm: str) -> dict[str, str]:
         "cloze.base_digest": origin["digest"],
         "cloze.prompt_digest": conversation_digest(origin["image_layout"]),
         "cloze.precision": run.data.params["cfg.precision"],
+        "cloze.quantise": run.data.params["cfg.quantise"],
         "cloze.trainable_parameters": f"{finished.metrics['trainable_parameters']:.0f}",
+        "cloze.trainable_parameters_vision": f"{finished.metrics['trainable_parameters_vision']:.0f}",
+        **given,
+        **code,
     }
 
 
@@ -101,6 +128,7 @@ def _log_model(finished: "Finished", tags: dict[str, str]) -> str:
 
     request = example_request(finished.resolved.inputs["sequences"].path, cache_folder())
     config: dict[str, Any] = {
+        "adapter_digest": tags["cloze.digest"],
         "base": "",
         "precision": tags["cloze.precision"],
         "max_new_tokens": PredictSettings.__dataclass_fields__["max_new_tokens"].default,

@@ -33,9 +33,11 @@ class ServedAdapter(PythonModel):
         """Load base and adapter.
 
         Raises:
-            MlflowException: the project's code or the base is not here; the text says how to get it.
+            MlflowException: the project's code or the base is not here (the text says how to get it), or the adapter's
+                files are not those that were registered.
         """
         try:
+            from cloze.digests import folder_digest
             from cloze.errors import UserError
             from cloze.model.adapter import adapter_origin
             from cloze.model.predictor import Predictor
@@ -46,6 +48,9 @@ class ServedAdapter(PythonModel):
             raise MlflowException(f"the package `cloze` is not installed here: {remedy}", INVALID_STATE) from error
         adapter = Path(context.artifacts["adapter"])
         config = context.model_config
+        if folder_digest(adapter) != config["adapter_digest"]:
+            problem = f"{adapter} is not what was registered (SHA-256 differs)"
+            raise MlflowException(f"{problem}: register it again, or roll back to another version", INVALID_STATE)
         base = os.environ.get("CLOZE_BASE") or config["base"]
         images = os.environ.get("CLOZE_IMAGES", "")
         try:

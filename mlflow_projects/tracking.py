@@ -233,6 +233,18 @@ def find_finished(step: str, key: str) -> "Run | None":
     return next((run for run in newest if _has_artifacts(store, run)), None)
 
 
+def find_runs(wanted: str) -> "list[Run]":
+    """All runs that MLflow's filter matches, newest first."""
+    store, found, token = client(), [], None
+    while token != "":
+        page = store.search_runs(
+            _experiments(store), wanted, order_by=["attributes.start_time DESC"], max_results=1000, page_token=token
+        )
+        found += list(page)
+        token = page.token or ""
+    return found
+
+
 def artifact_path(run: "Run", name: str, cache: Path) -> Path:
     """Local path of an artifact, where it lies or fetched once into the cache; its digest is checked.
 

@@ -49,6 +49,8 @@ _FIRST = ("test_study.py", "test_commands.py", "test_real_comics.py")
 _TOGETHER = {
     "tests/test_ui.py": "tests/test_study.py",
     "tests/mlflow_projects/test_finetuned.py": "tests/mlflow_projects/test_served_adapter.py",
+    "tests/mlflow_projects/test_model_card.py": "tests/mlflow_projects/test_served_adapter.py",
+    "tests/mlflow_projects/commands/test_predict.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/mlflow_projects/test_registry.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/cloze/scoring/test_evaluate_module.py": "tests/cloze/scoring/test_bertscore.py",
 }

@@ -22,7 +22,7 @@ from cloze.data.pictures import problem_of
 from cloze.digests import file_digest
 from cloze.errors import DataError
 from cloze.labels.answers import State
-from cloze.labels.balloons import Box, Line, join_lines
+from cloze.labels.balloons import Balloon, Box, Line, join_lines
 from cloze.labels.reader import Reading, Unread
 
 KEPT_FILE = "lettering.sqlite"
@@ -69,8 +69,7 @@ class LocalReader:
                 return Reading(panel, State.FAILED, reason=f"the picture is {problem}")
             found = engine.read(content)
             kept.put(key, found)
-        sure = [line for line in found.lines if line.confidence >= self._min_confidence]
-        balloons = tuple(join_lines(sure, found.size))
+        balloons = tuple(found.balloons(self._min_confidence))
         state = State.OK if balloons else State.EMPTY
         return Reading(panel, state, balloons, seconds=found.seconds, is_kept=is_kept)
 
@@ -90,6 +89,10 @@ class Found(NamedTuple):
     size: tuple[int, int]
     lines: list[Line]
     seconds: float
+
+    def balloons(self, min_confidence: float) -> list[Balloon]:
+        """Balloons and captions in reading order, of the lines that are sure enough."""
+        return join_lines([line for line in self.lines if line.confidence >= min_confidence], self.size)
 
 
 class Engine:

@@ -78,7 +78,12 @@ class Change:
 
 def estimate(cell: Cell, reference: str, metric: str) -> Estimate | None:
     """The cell's mean score against a reference; None where it was not measured, or not with a floor."""
-    metrics, name = cell.metrics, f"{reference}/{metric}"
+    return estimate_in(cell.metrics, reference, metric)
+
+
+def estimate_in(metrics: Mapping[str, float], reference: str, metric: str) -> Estimate | None:
+    """The same, of an evaluated run's metrics."""
+    name = f"{reference}/{metric}"
     floors = _floors(metrics, name)
     if f"eval/{name}" not in metrics or not floors:
         return None

@@ -2,9 +2,7 @@
 
 import json
 import logging
-import os
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from cloze.closed_tasks.examination import examine
 from cloze.closed_tasks.settings import TASKS, ClosedTaskSettings
 from cloze.errors import ClozeError
 from cloze.settings import parse
-from mlflow_projects.program import cache_folder, options
+from mlflow_projects.program import cache_folder, options, quieten_libraries
 
 
 def _closed_task(task: str, items: Path, per_row: bool, form: str, **given: str | None) -> None:
@@ -25,10 +23,7 @@ def _closed_task(task: str, items: Path, per_row: bool, form: str, **given: str 
     nothing; with --per-row, one JSON line for each item. A tie between k candidates counts 1/k where the right one is
     among them. Exit status: 0; 2 for what cannot be examined.
     """
-    # What peft calls in transformers concerns neither our users nor us.
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
-    if not sys.stderr.isatty():  # in a log, a bar is a thousand lines
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    quieten_libraries()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("cloze").setLevel(logging.INFO)
     words = {name: word for name, word in given.items() if word is not None}

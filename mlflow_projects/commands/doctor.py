@@ -1,14 +1,13 @@
 """`cloze doctor`: takes the options of `finetune` and shows what such a run would be."""
 
 import sys
-import warnings
 from typing import Any
 
 import click
 
 from cloze.errors import ClozeError
 from cloze.settings import parse
-from mlflow_projects.program import cache_folder, find_program, options, state_folder
+from mlflow_projects.program import cache_folder, find_program, options, quieten_libraries, state_folder
 
 _GB = 10**9
 
@@ -19,8 +18,7 @@ def _doctor(device_gb: float | None, processes: int, as_json: bool, **given: str
     Inputs are looked up (`runs:/...`, a path, the lineage of another) and never made. Without them, what can be known
     without data is examined. Exit status: 0 healthy, 2 with faults.
     """
-    # What peft calls in transformers concerns neither our users nor us.
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
+    quieten_libraries()
     from cloze.model.doctor import examine
     from cloze.model.memory import Device
     from mlflow_projects.steps import Steps

@@ -19,6 +19,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModelContext
 
+from cloze.digests import folder_digest
 from cloze.tables import read_table
 from mlflow_projects.served_adapter import ServedAdapter
 from tests.conftest import PROJECT
@@ -162,8 +163,17 @@ def test_a_server_refuses_a_bad_request_with_status_400_and_the_reason(server, r
 def test_a_base_that_moved_is_found_where_the_environment_says(finetuned, tmp_path, store, monkeypatch):
     adapter = _adapter(store, finetuned, tmp_path, base="/not/here")
     monkeypatch.setenv("CLOZE_BASE", str(finetuned.base))
-    served = ServedAdapter()
-    served.load_context(PythonModelContext({"adapter": str(adapter)}, CONFIG))
+    ServedAdapter().load_context(_context(adapter))
+
+
+def test_weights_that_changed_since_they_were_registered_are_refused(finetuned, tmp_path, store):
+    adapter = _adapter(store, finetuned, tmp_path)
+    context = _context(adapter)
+    weights = bytearray((adapter / "adapter_model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (adapter / "adapter_model.safetensors").write_bytes(weights)
+    with pytest.raises(MlflowException, match="is not what was registered"):
+        ServedAdapter().load_context(context)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +194,11 @@ def test_where_the_base_is_absent_it_says_how_to_get_it(finetuned, tmp_path, sto
     monkeypatch.delenv("CLOZE_BASE", raising=False)
     adapter = _adapter(store, finetuned, tmp_path, **changed)
     with pytest.raises(MlflowException, match=reason):
-        ServedAdapter().load_context(PythonModelContext({"adapter": str(adapter)}, CONFIG))
+        ServedAdapter().load_context(_context(adapter))
+
+
+def _context(adapter: Path) -> PythonModelContext:
+    return PythonModelContext({"adapter": str(adapter)}, CONFIG | {"adapter_digest": folder_digest(adapter)})
 
 
 def _adapter(store, finetuned, folder: Path, **origin: str) -> Path:

@@ -1,0 +1,74 @@
+"""After an evaluation the registry knows of it: card, tags, and figures that versions can be sorted by."""
+
+import re
+import subprocess
+import sys
+
+import mlflow
+import pytest
+
+from tests.conftest import PROJECT
+
+
+def evaluate(finetuned, *words: str) -> str:
+    """Id of a run of `eval` on the test sequences of the tables."""
+    command = [sys.executable, "-m", "jobs.eval", "--resamples", "100", *words]
+    for paradigm in ("pred", "descp"):
+        command += [f"--{paradigm}_labels", finetuned.tables.labels[paradigm]]
+    done = subprocess.run(command, cwd=PROJECT, env=finetuned.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout.partition("eval finished: runs:/")[2][:32]
+
+
+@pytest.fixture(scope="module")
+def evaluated(finetuned) -> str:
+    return evaluate(finetuned, "--predictions", f"runs:/{finetuned.predicted}")
+
+
+@pytest.fixture(scope="module")
+def evaluated_blind(finetuned, evaluated) -> str:
+    return evaluate(finetuned, "--adapter", "models:/cloze-pred/1", "--blind", "images")
+
+
+@pytest.fixture
+def version(store, evaluated, evaluated_blind):
+    return store.get_model_version("cloze-pred", "1")
+
+
+def test_a_version_names_its_evaluations_newest_first(version, evaluated, evaluated_blind):
+    assert version.tags["cloze.evaluations"] == f"{evaluated_blind},{evaluated}"
+
+
+def test_its_card_has_the_scores_of_all_of_them(store, version, evaluated, evaluated_blind):
+    metrics = store.get_run(evaluated).data.metrics
+    card = version.description
+    assert card.index(f"`{evaluated[:8]}`") < card.index(f"`{evaluated_blind[:8]}`")
+    assert f"| pred | ROUGE-L | {metrics['eval/pred/rougeL']:.3f} |" in card
+    assert version.run_id in card
+
+
+def test_its_lift_is_that_of_the_evaluation_that_saw_everything(store, version, evaluated):
+    lift = store.get_run(evaluated).data.metrics["lift/pred/rougeL"]
+    assert float(version.tags["cloze.lift"]) == pytest.approx(lift, abs=1e-4)
+
+
+def test_logged_models_can_be_sorted_by_lift(store, version, evaluated, evaluated_blind):
+    run = store.get_run(evaluated)
+    found = mlflow.search_logged_models(
+        experiment_ids=[run.info.experiment_id],
+        filter_string="metrics.`own/lift/rougeL` > -1",
+        order_by=[{"field_name": "metrics.own/lift/rougeL", "ascending": False}],
+        output_format="list",
+    )
+    assert [f"models:/{model.model_id}" for model in found] == [version.source]
+    lift = next(metric for metric in found[0].metrics or [] if metric.key == "own/lift/rougeL")
+    assert lift.run_id == evaluated
+    assert lift.value == pytest.approx(run.data.metrics["lift/pred/rougeL"])
+
+
+def test_a_version_says_its_data_code_and_weights(store, finetuned, version):
+    run = store.get_run(finetuned.run_id)
+    assert re.fullmatch("[0-9a-f]{64}", version.tags["cloze.sequences_digest"])
+    assert re.fullmatch("[0-9a-f]{64}", version.tags["cloze.labels_digest"])
+    assert version.tags["mlflow.source.git.commit"] == run.data.tags["mlflow.source.git.commit"]
+    assert version.tags["cloze.trainable_parameters_vision"] == "0"
