@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from cloze.reporting.model_card import Evaluation, Trained, model_card, own_figures
 from mlflow_projects import tracking
 from mlflow_projects.registry import log_model_metrics, require_version
 
 if TYPE_CHECKING:
+    from cloze.reporting.model_card import Evaluation, Trained
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
@@ -24,6 +24,8 @@ def credit(finished: "Finished", trained: "Run") -> None:
     The run says which adapter it judged. Where nothing was hidden from the model, its scores against its own labels
     are also those of the version's logged model, so that MLflow's page of models can be sorted by them.
     """
+    from cloze.reporting.model_card import own_figures
+
     tracking.set_tags({"cloze.adapter_digest": trained.data.tags["cloze.digest.adapter"]})
     uri = trained.data.tags.get("cloze.model_version", "")
     if not uri:
@@ -40,6 +42,8 @@ def write_card(uri: str) -> None:
 
     What it says follows from the runs alone, so of two that write at once either may come last.
     """
+    from cloze.reporting.model_card import model_card, own_figures
+
     version = require_version(uri)
     trained = tracking.get_run(str(version.run_id))
     runs = _evaluations(version.tags["cloze.digest"])
@@ -61,7 +65,9 @@ def _evaluations(digest: str) -> "list[Run]":
     return [run for run in runs if "cloze.step_key" in run.data.tags]
 
 
-def _evaluation(run: "Run") -> Evaluation:
+def _evaluation(run: "Run") -> "Evaluation":
+    from cloze.reporting.model_card import Evaluation
+
     settings = run.data.params
     return Evaluation(
         run.info.run_id, run.info.run_name or "", settings["cfg.split"], _hidden(run) or "none", run.data.metrics
@@ -78,7 +84,9 @@ def _hidden(run: "Run") -> str:
     return "" if blind == "none" else blind
 
 
-def _trained(version: "ModelVersion", run: "Run") -> Trained:
+def _trained(version: "ModelVersion", run: "Run") -> "Trained":
+    from cloze.reporting.model_card import Trained
+
     settings = {name.removeprefix("cfg."): value for name, value in run.data.params.items() if name.startswith("cfg.")}
     return Trained(
         uri=f"models:/{version.name}/{version.version}",
