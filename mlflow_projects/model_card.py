@@ -6,10 +6,10 @@ from mlflow_projects import tracking
 from mlflow_projects.registry import log_model_metrics, require_version
 
 if TYPE_CHECKING:
-    from cloze.reporting.model_card import Evaluation, Trained
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
+    from cloze.reporting.model_card import Evaluation, Trained
     from mlflow_projects.program import Finished
 
 EVALUATIONS = "cloze.evaluations"
