@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mlflow_projects import tracking
-from mlflow_projects.registry import log_model_metrics, require_version
+from mlflow_projects.registry import require_version
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -33,7 +33,9 @@ def credit(finished: "Finished", trained: "Run") -> None:
     version = require_version(uri)
     paradigm = finished.resolved.tags.get("cloze.paradigm")
     if paradigm == version.tags["cloze.paradigm"] and not _hidden(tracking.get_run(finished.run_id)):
-        log_model_metrics(own_figures(finished.metrics, paradigm), version)
+        model_id, read = str(version.source).removeprefix("models:/"), finished.resolved.inputs["sequences"]
+        figures = own_figures(finished.metrics, paradigm)
+        tracking.log_model_metrics(figures, model_id, "sequences", read.uri, read.digest)
     write_card(uri)
 
 

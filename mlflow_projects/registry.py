@@ -1,7 +1,6 @@
 """Adapters in the model registry: weights and their configuration only, never the base."""
 
 import json
-from collections.abc import Mapping
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,13 +85,6 @@ def require_version(uri: str) -> "ModelVersion":
         return store.get_model_version_by_alias(model, alias) if alias else store.get_model_version(model, number)
     except MlflowException as error:
         raise MissingInputError(f"{uri}: {error.message}; `mlflow ui` lists models, versions and aliases") from error
-
-
-def log_model_metrics(metrics: Mapping[str, float], version: "ModelVersion") -> None:
-    """Log figures of the active run that are also those of a version's logged model."""
-    import mlflow
-
-    mlflow.log_metrics(dict(metrics), model_id=str(version.source).removeprefix("models:/"))
 
 
 def _tags(finished: "Finished", paradigm: str) -> dict[str, str]:

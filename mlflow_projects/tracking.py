@@ -35,6 +35,7 @@ from mlflow_projects.signals import Terminated, signals_deferred
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.data.meta_dataset import MetaDataset
     from mlflow.entities import Run
     from mlflow.utils.async_logging.run_operations import RunOperations
 
@@ -303,12 +304,9 @@ def log_dataset(field: str, uri: str, digest: str) -> None:
     that it exists already, and finds it the next time it looks.
     """
     import mlflow
-    from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
     from mlflow.exceptions import MlflowException
 
-    source = CodeDatasetSource(tags={"uri": uri})
-    dataset = MetaDataset(source=source, name=field, digest=digest[:_DIGEST_LENGTH])  # type: ignore[abstract]
+    dataset = _dataset(field, uri, digest)
     for attempt in range(_INSERT_ATTEMPTS):
         try:
             mlflow.log_input(dataset, context="input")
@@ -317,6 +315,21 @@ def log_dataset(field: str, uri: str, digest: str) -> None:
                 raise
         else:
             return
+
+
+def log_model_metrics(metrics: Mapping[str, float], model_id: str, field: str, uri: str, digest: str) -> None:
+    """Log figures of the active run that are also those of a logged model, on the input of that name."""
+    import mlflow
+
+    mlflow.log_metrics(dict(metrics), model_id=model_id, dataset=_dataset(field, uri, digest))
+
+
+def _dataset(field: str, uri: str, digest: str) -> "MetaDataset":
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    source = CodeDatasetSource(tags={"uri": uri})
+    return MetaDataset(source=source, name=field, digest=digest[:_DIGEST_LENGTH])  # type: ignore[abstract]
 
 
 def log_results(out: Path, inherited: Mapping[str, str], key: str) -> None:

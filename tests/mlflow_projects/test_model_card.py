@@ -41,7 +41,7 @@ def test_a_version_names_its_evaluations_newest_first(version, evaluated, evalua
 
 def test_its_card_has_the_scores_of_all_of_them(store, version, evaluated, evaluated_blind):
     metrics = store.get_run(evaluated).data.metrics
-    card = version.description
+    card = version.description.replace("&nbsp;", "")
     assert card.index(f"`{evaluated[:8]}`") < card.index(f"`{evaluated_blind[:8]}`")
     assert f"| pred | ROUGE-L | {metrics['eval/pred/rougeL']:.3f} |" in card
     assert version.run_id in card
@@ -62,7 +62,8 @@ def test_logged_models_can_be_sorted_by_lift(store, version, evaluated, evaluate
     )
     assert [f"models:/{model.model_id}" for model in found] == [version.source]
     lift = next(metric for metric in found[0].metrics or [] if metric.key == "own/lift/rougeL")
-    assert lift.run_id == evaluated
+    read = next(given.dataset for given in run.inputs.dataset_inputs if given.dataset.name == "sequences")
+    assert (lift.run_id, lift.dataset_name, lift.dataset_digest) == (evaluated, "sequences", read.digest)
     assert lift.value == pytest.approx(run.data.metrics["lift/pred/rougeL"])
 
 

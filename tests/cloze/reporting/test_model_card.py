@@ -73,7 +73,7 @@ def test_a_card_says_what_it_was_trained_on_and_how():
         "runs:/2/labels.parquet, by world",
     ):
         assert words in card
-    assert "at commit c7965b7da878 |" in card
+    assert "at commit c7965b7da878\n" in card
     assert r"q\_proj,v\_proj" in card
 
 
@@ -85,7 +85,8 @@ def test_without_an_evaluation_a_card_says_that_nothing_is_known_and_how_to_make
 
 def test_a_score_stands_beside_its_best_floor_its_lift_and_its_interval():
     card = model_card(TRAINED, [EVALUATION])
-    assert "| 240 (8) | pred | ROUGE-L | 0.500 | 0.300 (panel5) | +0.200 | [+0.100, +0.300] |" in card
+    row = "| 240 (8) | pred | ROUGE-L | 0.500 | 0.300 (panel5) | +0.200 | [+0.100, +0.300] |"
+    assert row in card.replace("&nbsp;", "")
     assert "0.900" not in card
 
 
@@ -116,7 +117,7 @@ def test_a_card_fits_where_mlflow_keeps_it(name, n_evaluations):
     evaluations = [replace(EVALUATION, run_id=f"{number:032d}", name=name) for number in range(n_evaluations)]
     card = model_card(TRAINED, evaluations)
     assert len(card) <= MAX_LENGTH
-    n_shown = card.count(" (8) | pred | ROUGE-L |")
+    n_shown = card.replace("&nbsp;", "").count(" (8) | pred | ROUGE-L |")
     assert (f"{n_evaluations - n_shown} older evaluations" in card) == (n_shown < n_evaluations)
 
 
