@@ -20,6 +20,7 @@ from transformers import (
 from cloze.model.base import Base, PictureProcessor
 from cloze.model.conversation import CHAT_TEMPLATE, Chat
 from cloze.model.known_bases import true_config
+from cloze.model.last_layer import spare_last_layer
 from cloze.model.miniature import make_processor
 
 
@@ -93,7 +94,7 @@ def make_base(size: Size, device: str, dtype: torch.dtype) -> Base:
     with torch.device(device):
         model: Any = LlavaOnevisionForConditionalGeneration(config)
     torch.set_default_dtype(before)
-    return Base("benchmark", "benchmark", model.eval().requires_grad_(False), chat)
+    return Base("benchmark", "benchmark", spare_last_layer(model.eval().requires_grad_(False)), chat)
 
 
 def make_pictures(folder: Path, n: int, side: int, random: np.random.Generator) -> list[str]:

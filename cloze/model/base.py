@@ -25,6 +25,7 @@ from cloze.digests import folder_digest
 from cloze.errors import DataError, MissingInputError
 from cloze.hub import is_offline
 from cloze.model.conversation import CHAT_TEMPLATE, Chat, SizeOf
+from cloze.model.last_layer import spare_last_layer
 from cloze.model.optimizers import require_4bit
 
 DATA_FILES = ("../sample/weights/base",)  # steps that load a base run again where the miniature changed
@@ -199,8 +200,9 @@ def _load(place: Path, revision: str, precision: str, quantise: str) -> Any:
         dtype=DTYPES[precision],
         use_safetensors=True,
         quantization_config=_in_4bits(precision) if quantise == "nf4" else None,
+        attn_implementation="sdpa",
     )
-    return model.to(device()).eval().requires_grad_(False)
+    return spare_last_layer(model.to(device()).eval().requires_grad_(False))
 
 
 def _in_4bits(precision: str) -> BitsAndBytesConfig:

@@ -1,14 +1,14 @@
 """Generation for many examples at once, with keys and values of what was read kept.
 
-Prompts are padded on the left, so that all answers begin at the same column; positions are counted from each row's
-first real token, and so a row's text does not depend on its company. Nor does what is drawn: every row has random
-numbers of its own. Rows that have ended are dropped when half of a batch has.
+Prompts are read one by one, and their keys and values padded on the left, so that all answers begin at the same
+column; positions are counted from each row's first real token, and so a row's text does not depend on its company. Nor
+does what is drawn: every row has random numbers of its own. Rows that have ended are dropped when half of a batch has.
 """
 
 import random
 import time
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,10 @@ import torch
 from transformers import DynamicCache
 
 from cloze.model.answers import Answer
+from cloze.model.caches import join_caches
 from cloze.model.conversation import Chat, Example
 from cloze.model.features import Features, Prepared, as_pictures
+from cloze.model.last_layer import nowhere
 from cloze.model.objectives import without_lora
 from cloze.model.prefetch import ahead
 
@@ -90,23 +92,11 @@ def generate_batch(
     Args:
         prepared: the pictures of all examples, one after another.
     """
-    ids, mask = _pad_left(examples, chat.pad_id)
-    ids, mask = ids.to(model.device), mask.to(model.device)
-    pictures = as_pictures(features.finish(prepared))
-    inputs: dict[str, Any] = {"input_ids": ids, "mm_encoder_outputs": pictures}
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    cache = DynamicCache(config=model.config)
-    if decoding.on_answers:
-        end = -len(chat.opening)
-        with without_lora(model):
-            model.model(
-                ids[:, :end],
-                mm_encoder_outputs=pictures,
-                attention_mask=mask[:, :end],
-                position_ids=positions[:, :end],
-                past_key_values=cache,
-            )
-        inputs, positions = {"input_ids": ids[:, end:]}, positions[:, end:]
+    cache, mask = read_prompts(model, chat, examples, features, prepared, on_answers=decoding.on_answers)
+    opening = torch.tensor([chat.opening] * len(examples), device=model.device)
+    positions = mask.sum(1, keepdim=True) + torch.arange(len(chat.opening), device=model.device)
+    mask = torch.cat([mask, torch.ones_like(opening)], dim=1)
+    inputs = {"input_ids": opening}
     outputs: list[list[int]] = [[] for _ in examples]
     draws = [random.Random(f"{decoding.seed}/{example.sequence_id}") for example in examples]  # noqa: S311
     rows = list(range(len(examples)))  # of the batch as it is now
@@ -144,14 +134,40 @@ def choose_tokens(logits: torch.Tensor, decoding: Decoding, draws: Sequence[rand
     return tokens.gather(-1, place.minimum(last))[:, 0]
 
 
-def _pad_left(examples: Sequence[Example], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    longest = max(len(example.ids) for example in examples)
-    ids = torch.full((len(examples), longest), pad_id)
-    mask = torch.zeros((len(examples), longest), dtype=torch.long)
-    for row, example in enumerate(examples):
-        ids[row, longest - len(example.ids) :] = torch.tensor(example.ids)
-        mask[row, longest - len(example.ids) :] = 1
-    return ids, mask
+@torch.inference_mode()
+def read_prompts(
+    model: Any, chat: Chat, examples: Sequence[Example], features: Features, prepared: Prepared, *, on_answers: bool
+) -> tuple[DynamicCache, torch.Tensor]:
+    """Keys and values of prompts up to where the assistant's turn opens.
+
+    Prompts are read one by one: one of five panels fills a device, and without padding attention needs no mask, which
+    takes the device's fastest kernel.
+
+    Args:
+        examples: with the assistant's turn open, as `Chat.encode` leaves it without an answer.
+        prepared: the pictures of all of them, one after another.
+        on_answers: LoRA weights inside the model are not to act on prompts.
+
+    Returns:
+        Keys and values padded on the left, and which of their places (examples, longest) are no padding.
+    """
+    pictures = iter(features.finish(prepared) if prepared.names else [])
+    caches = []
+    for example in examples:
+        cache = DynamicCache(config=model.config)
+        own = [next(pictures) for _ in example.pictures]
+        with without_lora(model) if on_answers else nullcontext():
+            model.model(
+                torch.tensor([example.ids[: -len(chat.opening)]], device=model.device),
+                past_key_values=cache,
+                wanted=nowhere(1, model.device),
+                **({"mm_encoder_outputs": as_pictures(own)} if own else {}),
+            )
+        caches.append(cache)
+    lengths = torch.tensor([len(example.ids) - len(chat.opening) for example in examples], device=model.device)
+    together = join_caches(caches)
+    longest = together.get_seq_length()
+    return together, (torch.arange(longest, device=model.device) >= longest - lengths[:, None]).long()
 
 
 def _answer(chat: Chat, example: Example, output: list[int], seconds: float) -> Answer:

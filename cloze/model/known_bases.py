@@ -22,6 +22,7 @@ from transformers.initialization import no_init_weights
 from cloze.errors import MissingInputError
 from cloze.model.base import SAMPLE, SAMPLE_FOLDER
 from cloze.model.finetune_settings import TRUE_BASE
+from cloze.model.last_layer import spare_last_layer
 
 _TILE = 384
 
@@ -99,4 +100,4 @@ def meta_model(config: Any, dtype: torch.dtype = torch.float32) -> Any:
     with torch.device("meta"), no_init_weights():
         model: Any = LlavaOnevisionForConditionalGeneration._from_config(own, dtype=dtype)
     model.tie_weights()
-    return model.requires_grad_(False)
+    return spare_last_layer(model.requires_grad_(False))

@@ -1,17 +1,17 @@
 """How likely a model finds given answers to a prompt, which is read once for all of them."""
 
 from collections.abc import Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.nn import functional
-from transformers import DynamicCache
 
 from cloze.model.conversation import Chat, Example
-from cloze.model.features import Features, Prepared, as_pictures
-from cloze.model.objectives import precise, without_lora
+from cloze.model.features import Features, Prepared
+from cloze.model.generation import read_prompts
+from cloze.model.objectives import precise
 from cloze.model.prefetch import ahead
 from cloze.progress import progress
 
@@ -88,7 +88,7 @@ def likelihoods_of_batch(
 ) -> list[list[Likelihood]]:
     """Likelihood of each prompt's answers.
 
-    Prompts are padded on the left and read up to where the assistant's turn opens. Their keys and values are then
+    Prompts are read up to where the assistant's turn opens. Their keys and values, padded on the left, are then
     repeated for each answer, and the opening and the answers, padded on the right, are read in one pass.
 
     Args:
@@ -96,7 +96,8 @@ def likelihoods_of_batch(
         prepared: the pictures of all prompts, one after another.
     """
     n_opening = len(chat.opening)
-    cache, mask = _read(model, chat, [p.ids[:-n_opening] for p in prompts], features, prepared, on_answers=on_answers)
+    with precise(model):
+        cache, mask = read_prompts(model, chat, prompts, features, prepared, on_answers=on_answers)
     owners = [row for row, some in enumerate(answers) for _ in some]
     cache.batch_select_indices(torch.tensor(owners, device=model.device))
     mask = mask[owners]
@@ -120,29 +121,3 @@ def likelihoods_of_batch(
     n_tokens = [len(tail) - n_opening for tail in tails]
     each = iter(Likelihood(-float(some.sum()), len(some)) for some in losses.split(n_tokens))
     return [[next(each) for _ in some] for some in answers]
-
-
-def _read(
-    model: Any,
-    chat: Chat,
-    prompts: Sequence[tuple[int, ...]],
-    features: Features,
-    prepared: Prepared,
-    *,
-    on_answers: bool,
-) -> tuple[DynamicCache, torch.Tensor]:
-    """Keys and values of prompts padded on the left, and which of their places (prompts, longest) are no padding."""
-    longest = max(map(len, prompts))
-    ids = torch.tensor([(chat.pad_id,) * (longest - len(prompt)) + prompt for prompt in prompts], device=model.device)
-    mask = torch.tensor([(0,) * (longest - len(p)) + (1,) * len(p) for p in prompts], device=model.device)
-    pictures = {"mm_encoder_outputs": as_pictures(features.finish(prepared))} if prepared.names else {}
-    cache = DynamicCache(config=model.config)
-    with without_lora(model) if on_answers else nullcontext(), precise(model):
-        model.model(
-            ids,
-            attention_mask=mask,
-            position_ids=(mask.cumsum(1) - 1).clamp(min=0),
-            past_key_values=cache,
-            **pictures,
-        )
-    return cache, mask

@@ -2,7 +2,7 @@
 
 The true layers, LoRA inside, do a forward and a backward pass over tensors that have shapes and no contents, while
 every storage that comes alive and dies, and every operation, is counted. So nothing here knows what a layer keeps:
-attention, dropout masks and casts count because they happen. All layers of a tower are alike, so two and three of them
+attention, dropout masks and casts count because they happen. All layers of a tower are alike, so three and four of them
 tell of any number.
 """
 
@@ -23,8 +23,10 @@ from transformers import DynamicCache
 
 from cloze.model.adapter import inject, lora_config
 from cloze.model.base import DTYPES
+from cloze.model.caches import join_caches
 from cloze.model.flops import flops
 from cloze.model.known_bases import meta_model
+from cloze.model.last_layer import nowhere
 from cloze.model.objectives import precise, without_lora
 
 if TYPE_CHECKING:
@@ -160,6 +162,7 @@ def measure(model: Any, load: Load, *, with_vision: bool) -> Passes:
                 attention_mask={"full_attention": mask},
                 past_key_values=cache,
                 use_cache=cache is not None,
+                wanted=torch.zeros(load.rows, -(-load.supervised // load.rows), dtype=torch.long, device=device),
             ).last_hidden_state
             del embeds
             kept = live.bytes
@@ -184,14 +187,13 @@ def _read(model: Any, load: Load) -> DynamicCache | None:
             cache = DynamicCache(config=model.config)
             embeds = torch.zeros(1, load.prompt, hidden, dtype=model.dtype, device=device)
             model.model.language_model(
-                inputs_embeds=embeds, attention_mask={"full_attention": None}, past_key_values=cache
+                inputs_embeds=embeds,
+                attention_mask={"full_attention": None},
+                past_key_values=cache,
+                wanted=nowhere(1, device),
             )
             caches.append(cache)
-        together = DynamicCache(config=model.config)
-        for number, layers in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
-            keys, values = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("keys", "values"))
-            together.update(keys, values, number)
-    return together
+        return join_caches(caches)
 
 
 def without_memory(model: Any) -> FakeTensorMode:
@@ -214,7 +216,7 @@ def without_memory(model: Any) -> FakeTensorMode:
 
 def _passes_of_all_layers(config: Any, settings: "FinetuneSettings", load: Load, checkpointing: bool) -> Passes:
     text, vision = config.text_config.num_hidden_layers, config.vision_config.num_hidden_layers
-    least = min(2, text)
+    least = min(3, text)
     base = _passes(config, settings, load, checkpointing, least, 2)
     kept, n_flops = base.kept, base.flops
     more = [(text - least, (least + 1, 2))] if text > least else []

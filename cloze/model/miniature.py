@@ -16,6 +16,7 @@ from transformers import (
 
 from cloze.model.base import PictureProcessor
 from cloze.model.conversation import CHAT_TEMPLATE
+from cloze.model.last_layer import spare_last_layer
 
 PICTURE_SIZE = 64
 PATCH_SIZE = 16
@@ -76,7 +77,8 @@ def make_model(processor: Any, seed: int, width: int = 192, layers: int = 4) -> 
         tie_word_embeddings=True,
     )
     torch.manual_seed(seed)
-    return LlavaOnevisionForConditionalGeneration(config)
+    model: LlavaOnevisionForConditionalGeneration = spare_last_layer(LlavaOnevisionForConditionalGeneration(config))
+    return model
 
 
 def save_base(model: LlavaOnevisionForConditionalGeneration, processor: PictureProcessor, folder: Path) -> None:

@@ -26,6 +26,7 @@ from cloze.model.batches import Batch, collate
 from cloze.model.conversation import Example
 from cloze.model.feature_store import FeatureStore, Stored
 from cloze.model.features import Features, Prepared, as_pictures
+from cloze.model.last_layer import nowhere, wanted_where
 
 
 class Objective(Protocol):
@@ -153,6 +154,7 @@ class AnswersOnly:
                 torch.tensor([row.prompt.ids], device=self.model.device),
                 mm_encoder_outputs=as_pictures(self._features.finish(row.pictures)),
                 past_key_values=cache,
+                wanted=nowhere(1, self.model.device),
             )
         found = torch.stack([torch.cat([layer.keys, layer.values]) for layer in cache.layers])
         if self._store:
@@ -161,12 +163,13 @@ class AnswersOnly:
 
 
 def _answer_loss(model: Any, batch: Batch, **read: Any) -> torch.Tensor:
-    """Summed cross-entropy of the supervised tokens; logits are computed for these only."""
+    """Summed cross-entropy of the supervised tokens; the last layer and logits are computed for these only."""
     ids, supervised = batch.ids.to(model.device), batch.supervised.to(model.device)
+    is_next = supervised[:, 1:]
+    wanted, is_real = wanted_where(is_next)
     with precise(model):
-        found = model.model(ids, use_cache="past_key_values" in read, **read)
-        is_next = supervised[:, 1:]
-        logits = model.lm_head(found.last_hidden_state[:, :-1][is_next])
+        found = model.model(ids, use_cache="past_key_values" in read, wanted=wanted, **read)
+        logits = model.lm_head(found.last_hidden_state[is_real])
     return functional.cross_entropy(logits.float(), ids[:, 1:][is_next], reduction="sum")
 
 
