@@ -25,6 +25,7 @@ ui: setup  ## MLflow's pages on http://127.0.0.1:5000, with one process instead 
 
 check: setup  ## formatting, lint, types, who imports whom, generated files
 	.venv/bin/ruff format --no-cache --check --quiet . && .venv/bin/ruff check --no-cache --quiet . && .venv/bin/mypy && .venv/bin/lint-imports
+	.venv/bin/sqlfluff lint --disable-progress-bar --nocolor sql
 	.venv/bin/python -m jobs --check
 
 test: setup  ## all tests; Debian packages that some want are installed where that can be done

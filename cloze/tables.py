@@ -97,6 +97,20 @@ JUDGEMENTS = pa.schema(
 # Ground truth of the sample: one row per panel and fact. `seen_in` is picture, lettering or both.
 FACTS = pa.schema([pa.field(name, _STRING, nullable=False) for name in ("panel_id", "fact", "value", "seen_in")])
 
+# Drawn panels; `image` is the picture's path below the run's artifacts.
+RENDERS = pa.schema(
+    [pa.field(name, _STRING, nullable=False) for name in ("sequence_id", "image", "prompt")]
+    + [pa.field("seed", pa.int64(), nullable=False)]
+    + [pa.field("metrics", pa.list_(pa.struct([("metric", _STRING), ("score", pa.float64())])))]
+)
+# Decisions about the champion of a registered model. `decision` is promoted, refused or rolled back.
+PROMOTIONS = pa.schema(
+    [pa.field(name, _STRING, nullable=False) for name in ("model", "decision", "version")]
+    + [pa.field(name, _STRING) for name in ("champion_before", "champion_after")]  # NULL: there was none
+    + [pa.field(name, _STRING, nullable=False) for name in ("policy", "reason")]
+    + [pa.field("decided_at", pa.timestamp("ms", tz="UTC"), nullable=False)]
+)
+
 SCHEMAS = {
     "panels": PANELS,
     "sequences": SEQUENCES,
@@ -108,6 +122,8 @@ SCHEMAS = {
     "comparisons": COMPARISONS,
     "judgements": JUDGEMENTS,
     "facts": FACTS,
+    "renders": RENDERS,
+    "promotions": PROMOTIONS,
 }
 MADE_BY = {
     "panels": "ingest",
@@ -120,6 +136,8 @@ MADE_BY = {
     "comparisons": "report",
     "judgements": "judge",
     "facts": "ingest",
+    "renders": "render",
+    "promotions": "promote",
 }
 
 
@@ -174,6 +192,21 @@ def read_table(path: Path | str, name: str, columns: list[str] | None = None) ->
         DataError: no such file, not Parquet, a column is missing or of another type, or a text is not UTF-8.
     """
     path = Path(path)
+    wanted = check_table(path, name, columns)
+    read = pq.read_table(path, columns=wanted)
+    try:
+        read.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise DataError(*_first_invalid(path, read, error), "write the text as UTF-8") from error
+    return read
+
+
+def check_table(path: Path, name: str, columns: list[str] | None = None) -> list[str]:
+    """Check that a file is the named table, by what its footer says; the names of its columns, or of those wanted.
+
+    Raises:
+        DataError: no such file, not Parquet, or a column is missing or of another type.
+    """
     remedy = f"`mlflow run . -e {MADE_BY[name]}` makes one"
     if not path.is_file():
         raise DataError(path, f"no such file; a {name} table was expected", remedy)
@@ -187,12 +220,7 @@ def read_table(path: Path | str, name: str, columns: list[str] | None = None) ->
             raise DataError(path, f"no column {field.name} (found: {', '.join(found.names)})", remedy)
         if found.field(field.name).type != field.type:
             raise DataError(path, f"column {field.name} is {found.field(field.name).type}, not {field.type}", remedy)
-    read = pq.read_table(path, columns=[field.name for field in wanted])
-    try:
-        read.validate(full=True)
-    except pa.ArrowInvalid as error:
-        raise DataError(*_first_invalid(path, read, error), "write the text as UTF-8") from error
-    return read
+    return [field.name for field in wanted]
 
 
 def _first_invalid(path: Path, table: pa.Table, error: pa.ArrowInvalid) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from mlflow_projects.commands.closed_task import closed_task
 from mlflow_projects.commands.doctor import doctor
 from mlflow_projects.commands.predict import predict
 from mlflow_projects.commands.score import score
+from mlflow_projects.commands.sql import sql
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -17,6 +18,7 @@ main.add_command(closed_task())
 main.add_command(doctor())
 main.add_command(predict())
 main.add_command(score())
+main.add_command(sql())
 
 if __name__ == "__main__":
     main()

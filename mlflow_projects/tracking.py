@@ -49,6 +49,7 @@ _INSERT_ATTEMPTS = 3
 _LONGEST_SETUP = 24 * 3600
 # What makes a process one of several; the step that it runs is no part of that.
 _OF_TORCHRUN = re.compile(r"RANK$|LOCAL_|WORLD_SIZE$|GROUP_|ROLE_|MASTER_|TORCHELASTIC_")
+_RUN_URI = re.compile(r"runs:/([0-9a-f]{32})")
 _PINNED = re.compile(r"(?P<path>.*?)(?:#sha256=(?P<digest>[0-9a-f]{64}))?", re.DOTALL)
 _DIGEST_LENGTH = 36  # MLflow refuses longer dataset digests
 
@@ -297,6 +298,12 @@ def lineage(run: "Run") -> dict[str, str]:
     return found
 
 
+def sources(run: "Run") -> set[str]:
+    """Ids of the runs that made what this one read."""
+    uris = [*lineage(run).values(), *(value for name, value in run.data.params.items() if name.startswith("cfg."))]
+    return set(_RUN_URI.findall(",".join(uris))) - {run.info.run_id}
+
+
 def log_dataset(field: str, uri: str, digest: str) -> None:
     """Show an input of the active run, with the digest of its bytes.
 
@@ -497,6 +504,11 @@ def _has_artifacts(store: "MlflowClient", run: "Run") -> bool:
     recorded = [tag.removeprefix("cloze.digest.") for tag in run.data.tags if tag.startswith("cloze.digest.")]
     present = {item.path for item in store.list_artifacts(run.info.run_id)}
     return present.issuperset(recorded)
+
+
+def experiments() -> dict[str, str]:
+    """Names of all experiments by their ids."""
+    return {experiment.experiment_id: experiment.name for experiment in client().search_experiments()}
 
 
 def _experiments(store: "MlflowClient") -> list[str]:
