@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -143,7 +143,7 @@ class Warehouse:
         """The answer to one statement that reads.
 
         Args:
-            values: of its `$parameters`; numbers are spelt as text.
+            values: of its `$parameters`, as text: `$limit::bigint` makes a number of one.
 
         Raises:
             QueryError: it is not one statement, it would write, it is not SQL, or a parameter is missing or unknown.
@@ -158,8 +158,7 @@ class Warehouse:
             if statement.type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
                 raise QueryError(f"{statement.type.name.lower()} is not allowed: only statements that read are")
             _check_parameters(set(statement.named_parameters), set(values or {}))
-            typed = {name: _typed(value) for name, value in (values or {}).items()}
-            return self._connection.sql(sql, params=typed or None).to_arrow_table()
+            return self._connection.sql(sql, params=dict(values or {}) or None).to_arrow_table()
         except duckdb.Error as error:
             raise QueryError(str(error)) from error
 
@@ -264,11 +263,6 @@ def _check_parameters(wanted: set[str], given: set[str]) -> None:
         raise QueryError(f"the parameter ${name} has no value: give it with -p {name}=VALUE")
     for name in sorted(given - wanted):
         raise QueryError(f"there is no parameter ${name} in the statement")
-
-
-def _typed(value: str) -> Any:
-    """A whole number where the text is one; it is bound, never pasted."""
-    return int(value) if re.fullmatch(r"-?\d{1,18}", value) else value
 
 
 def _quoted(text: str) -> str:

@@ -1,19 +1,16 @@
 """Evaluated runs can be compared in MLflow's own pages, seen in a real browser."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Study
+from tests.servers import free_port, wait_until_healthy
 
 EVALUATED = ("eval_zero_shot_pred", "eval_zero_shot_descp", "eval_tuned_pred", "eval_tuned_descp")
 # MLflow opens an assistant and hides the model registry on a first visit.
@@ -27,9 +24,7 @@ QUIET = {
 @pytest.fixture(scope="module")
 def server(study: Study, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the light MLflow server that `make ui` starts."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     folder = tmp_path_factory.mktemp("server")
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", study.tracking_uri, "--default-artifact-root", str(folder)]
@@ -38,23 +33,11 @@ def server(study: Study, environment: dict[str, str], tmp_path_factory: pytest.T
             command, env={**environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}, stdout=log, stderr=log
         )
         try:
-            _wait_until_healthy(f"http://127.0.0.1:{port}/health")
+            wait_until_healthy(f"http://127.0.0.1:{port}/health", process)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
             process.wait(timeout=30)
-
-
-def _wait_until_healthy(url: str) -> None:
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - loopback
-                return
-        except (urllib.error.URLError, ConnectionError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
 
 
 def test_the_comparison_page_shows_settings_scores_and_curves_of_the_four_cells(study, server, chromium, tmp_path):

@@ -27,7 +27,7 @@ ranked as (
 )
 
 select
-    case when ranked.place_from_best <= $limit then 'best' else 'worst' end as kind,
+    case when ranked.place_from_best <= $limit::bigint then 'best' else 'worst' end as kind,
     ranked.sequence_id,
     ranked.book,
     ranked.score,
@@ -36,5 +36,5 @@ select
     texts.lettering
 from ranked
 inner join texts on ranked.run_id = texts.run_id and ranked.sequence_id = texts.sequence_id
-where ranked.place_from_best <= $limit or ranked.place_from_worst <= $limit
+where ranked.place_from_best <= $limit::bigint or ranked.place_from_worst <= $limit::bigint
 order by ranked.place_from_best

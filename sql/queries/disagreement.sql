@@ -33,4 +33,4 @@ from seen
 group by sequence_id
 having count(*) > 1
 order by spread desc, sequence_id asc
-limit $limit
+limit $limit::bigint

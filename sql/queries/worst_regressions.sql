@@ -28,4 +28,4 @@ inner join texts as tuned_text on tuned.run_id = tuned_text.run_id and tuned.seq
 inner join texts as base_text on base.run_id = base_text.run_id and base.sequence_id = base_text.sequence_id
 where tuned.condition = 'fine-tuned' and tuned.score < base.score
 order by difference, tuned.sequence_id
-limit $limit
+limit $limit::bigint

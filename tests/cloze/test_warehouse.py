@@ -1,4 +1,4 @@
-"""Questions in SQL have the answers that can be worked out by hand, nothing can be written, and no run hides another."""
+"""Questions in SQL have the answers that are worked out by hand, nothing can be written, and no run hides another."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -41,11 +41,16 @@ def evaluated(condition: str, scores: list[float], folder: Path) -> list[RunReco
     predicted = [{"sequence_id": key, "prediction": f"{condition} of {key}", "finish_reason": "stop"} for key in BOOKS]
     own = {"reference": "pred", "metric": "rougeL"}
     facts = {"reference": "facts", "metric": "recall_picture"}
-    rows = [{"sequence_id": key, **own, "score": score} for key, score in zip(BOOKS, scores, strict=True)]
+    rows: list[dict[str, Any]] = [
+        {"sequence_id": key, **own, "score": score} for key, score in zip(BOOKS, scores, strict=True)
+    ]
     floors = [
         {"sequence_id": key, **own, "floor": name, "score": score} for key in BOOKS for name, score in FLOORS.items()
     ]
-    known = [{"sequence_id": "1/1_0", **facts, "score": 0.5}, {"sequence_id": "1/2_0", **facts, "score": None}]
+    known: list[dict[str, Any]] = [
+        {"sequence_id": "1/1_0", **facts, "score": 0.5},
+        {"sequence_id": "1/2_0", **facts, "score": None},
+    ]
     below = [{"sequence_id": "1/1_0", **facts, "floor": "panel5", "score": 0.75}]
     params = {
         "cfg.predictions": f"runs:/{PREDICT[condition]}/predictions.parquet",
@@ -63,7 +68,7 @@ def evaluated(condition: str, scores: list[float], folder: Path) -> list[RunReco
             EVAL[condition],
             "eval",
             folder,
-            {"scores": rows + known, "floors": floors + below},
+            {"scores": [*rows, *known], "floors": [*floors, *below]},
             words=words,
             params=params,
             metrics=metrics,

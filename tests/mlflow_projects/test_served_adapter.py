@@ -5,10 +5,8 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from cloze.digests import folder_digest
 from cloze.tables import read_table
 from mlflow_projects.served_adapter import ServedAdapter
 from tests.conftest import PROJECT
+from tests.servers import free_port, wait_until_healthy
 
 LOAD = """
 import json, sys
@@ -88,9 +87,7 @@ def test_a_fresh_process_gets_exactly_the_text_that_predict_gives(finetuned, pre
 @pytest.fixture(scope="module")
 def server(finetuned, tmp_path_factory) -> Iterator[str]:
     """Address of `mlflow models serve`, allowed to read the pictures of the tables."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/cloze-pred/1"]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     environment = {**finetuned.environment, "CLOZE_IMAGES": str(finetuned.tables.pictures)}
@@ -101,23 +98,11 @@ def server(finetuned, tmp_path_factory) -> Iterator[str]:
             command, cwd=PROJECT, env=environment, stdout=output, stderr=output, start_new_session=True
         )
         try:
-            _wait_until_ready(f"http://127.0.0.1:{port}/ping", process, log)
+            wait_until_healthy(f"http://127.0.0.1:{port}/ping", process)
             yield f"http://127.0.0.1:{port}/invocations"
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=30)
-
-
-def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - loopback
-                return
-        except (urllib.error.URLError, ConnectionError):
-            assert process.poll() is None, log.read_text()[-3000:]
-            assert time.monotonic() < deadline, log.read_text()[-3000:]
-            time.sleep(0.5)
 
 
 def ask(url: str, rows: list[dict[str, Any]]) -> tuple[int, Any]:
