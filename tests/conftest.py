@@ -48,6 +48,7 @@ _FIRST = ("test_study.py", "test_commands.py", "test_real_comics.py")
 # File -> the one whose costly fixture, or imports, it shares.
 _TOGETHER = {
     "tests/test_ui.py": "tests/test_study.py",
+    "tests/test_sql_of_a_study.py": "tests/test_study.py",
     "tests/mlflow_projects/test_finetuned.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/mlflow_projects/test_model_card.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/mlflow_projects/commands/test_predict.py": "tests/mlflow_projects/test_served_adapter.py",

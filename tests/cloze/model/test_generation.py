@@ -116,3 +116,39 @@ def test_a_nucleus_holds_the_likeliest_tokens_only():
 
 def test_a_low_temperature_draws_the_likeliest():
     assert set(drawn_tokens([0.1, 0.6, 0.3], Decoding(1, temperature=0.01), 100)) == {1}
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_texts_together_and_alone_are_those_of_the_stock_generate(base, tables, features, ends):
+    torch.manual_seed(0)
+    pattern = target_pattern(["q_proj", "v_proj", "down_proj"], vision=False)
+    add_adapter(base, LoraConfig(r=4, init_lora_weights=False, target_modules=pattern))
+    prompts = [base.chat.encode(row) for row in tables.rows[:5]]
+    assert len({len(prompt.ids) for prompt in prompts}) > 1
+    if ends:  # what the first row says as its third token ends a turn
+        base.chat.end_id = tokens_of(base, prompts[0], features, 3)[-1]
+    expected = []
+    for prompt in prompts:
+        ids = torch.tensor([prompt.ids])
+        found = base.model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            mm_encoder_outputs=as_pictures(features(prompt.pictures)),
+            do_sample=False,
+            max_new_tokens=8,
+            eos_token_id=base.chat.end_id,
+            pad_token_id=base.chat.pad_id,
+        )
+        expected.append(found[0, len(prompt.ids) :].tolist())
+    assert (min(map(len, expected)) < 8) == ends
+    pictures = features.prepare([name for prompt in prompts for name in prompt.pictures])
+    assert generate_batch(base.model, base.chat, prompts, features, pictures, Decoding(8)) == expected
+    assert [tokens_of(base, prompt, features, 8) for prompt in prompts] == expected
+
+
+def test_draws_do_not_depend_on_company(base, tables, features):
+    prompts = [base.chat.encode(row) for row in tables.rows[:5]]
+    drawn = Decoding(8, temperature=1.0, top_p=0.9, seed=3)
+    together, alone = (answers(base, prompts, features, drawn, batch) for batch in (5, 1))
+    assert [answer.text for answer in together] == [answer.text for answer in alone]
+    assert [answer.text for answer in together] != [a.text for a in answers(base, prompts, features, Decoding(8), 5)]
