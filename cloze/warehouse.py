@@ -254,7 +254,7 @@ def _lock(connection: "DuckDBPyConnection", files: Sequence[str]) -> None:
 
 def _view_files() -> list[Path]:
     """Staging first, then marts in an order in which each knows those that it reads."""
-    marts = ("evaluations", "scored", "cells", "texts", "story_positions", "champions")
+    marts = ("evaluations", "predicted", "scored", "cells", "texts", "story_positions", "champions")
     return [*sorted((SQL / "staging").glob("*.sql")), *(SQL / "marts" / f"{name}.sql" for name in marts)]
 
 

@@ -2,35 +2,36 @@
 -- $reference = descp: the same for all conditions: pred, descp, lettering or facts
 -- $metric = rougeL: a metric; recall where the reference is facts
 -- $limit = 10: how many rows
-with seen as (
+with spreads as (
     select
-        scored.sequence_id,
-        scored.book,
-        scored.condition || ' ' || coalesce(scored.paradigm, '') as cell,
-        scored.score,
-        texts.prediction
+        sequence_id,
+        any_value(book) as book,
+        max(score) - min(score) as spread,
+        max(score) as best,
+        min(score) as worst,
+        arg_max(run_id, score) as best_run,
+        arg_min(run_id, score) as worst_run
     from scored
-    inner join texts on scored.run_id = texts.run_id and scored.sequence_id = texts.sequence_id
-    where
-        scored.is_newest
-        and scored.blind = 'none'
-        and scored.reference = $reference
-        and scored.metric = $metric
-        and scored.score is not null
+    where is_newest and blind = 'none' and reference = $reference and metric = $metric and score is not null
+    group by sequence_id
+    having count(*) > 1
+    order by spread desc, sequence_id asc
+    limit $limit::bigint
 )
 
 select
-    sequence_id,
-    any_value(book) as book,
-    max(score) - min(score) as spread,
-    arg_max(cell, score) as best_cell,
-    max(score) as best,
-    arg_max(prediction, score) as best_text,
-    arg_min(cell, score) as worst_cell,
-    min(score) as worst,
-    arg_min(prediction, score) as worst_text
-from seen
-group by sequence_id
-having count(*) > 1
-order by spread desc, sequence_id asc
-limit $limit::bigint
+    spreads.sequence_id,
+    spreads.book,
+    spreads.spread,
+    best_text.condition || ' ' || coalesce(best_text.paradigm, '') as best_cell,
+    spreads.best,
+    best_text.prediction as best_text,
+    worst_text.condition || ' ' || coalesce(worst_text.paradigm, '') as worst_cell,
+    spreads.worst,
+    worst_text.prediction as worst_text
+from spreads
+inner join predicted as best_text
+    on spreads.best_run = best_text.run_id and spreads.sequence_id = best_text.sequence_id
+inner join predicted as worst_text
+    on spreads.worst_run = worst_text.run_id and spreads.sequence_id = worst_text.sequence_id
+order by spreads.spread desc, spreads.sequence_id asc
