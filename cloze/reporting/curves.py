@@ -16,6 +16,7 @@ _DASHES = ("solid", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 _ALONE = dict(zip((INK, *LINES), ("#222222", "#0072b2", "#c04d00", "#00755a", "#a3437f"), strict=True))
 
 _SMOOTH_FROM = 20  # points; below this a curve is drawn as it is
+_LEGEND = 36  # characters of a name that has room above the lines
 _WINDOW = 0.05  # of the curve's points, behind each smoothed value
 
 
@@ -105,6 +106,11 @@ def _dress(axes: Axes, y_label: str) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, labelcolor=INK, handlelength=3, borderpad=0.2
-    )
+    """Above the lines, where it is in view at phone width, too; names that are too long for that, inside."""
+    legend = axes.legend(ncols=2, frameon=False, labelcolor=INK, handlelength=3, borderpad=0.2)
+    if all(len(text.get_text()) <= _LEGEND for text in legend.get_texts()):
+        legend.set_loc("lower left")
+        legend.set_bbox_to_anchor((0, 1))
+    else:
+        legend.set_ncols(1)
+        legend.set_in_layout(False)

@@ -120,8 +120,8 @@ def _known(folder: Path, ids: list[str], scenes: dict[str, dict[str, str]]) -> d
         paradigm: [label(key, f"{start} {_tell(scenes[key])}", paradigm) for key in ids]
         for paradigm, start in (("pred", "In the next panel,"), ("descp", "The panel shows this:"))
     }
-    rows["pred"][1]["text"] += SCRIPT
-    rows["descp"][1]["text"] += SCRIPT
+    for paradigm in rows:
+        rows[paradigm][1]["text"] += SCRIPT.replace('"', "'")  # a quotation would be dialogue
     rows["pred"][3] = label(ids[3], None, "pred", "blocked")
     rows["pred"][3]["reason"] = SCRIPT
     facts = [fact(key, scene[name], SEEN_IN[name], name) for key, scene in scenes.items() for name in SEEN_IN]
