@@ -3,29 +3,20 @@
 Inside a page they follow its colours, in light and dark; a figure that stands alone has its own.
 """
 
-import html
-import io
-import re
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
+
+from cloze.reporting.drawing import INK, LINES, element, new_figure, style, svg_of
 
 Curve = Sequence[tuple[float, float]]
 
-# Colours that stand for the page's own (CSS variables); matplotlib only has to tell them apart.
-_INK = "#010203"
-_LINES = ("#010210", "#010211", "#010212", "#010213")
 _DASHES = ("solid", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
-_CSS = {_INK: "currentColor"} | {colour: f"var(--line{i})" for i, colour in enumerate(_LINES)}
-
-_ALONE = dict(zip((_INK, *_LINES), ("#222222", "#0072b2", "#c04d00", "#00755a", "#a3437f"), strict=True))
+_ALONE = dict(zip((INK, *LINES), ("#222222", "#0072b2", "#c04d00", "#00755a", "#a3437f"), strict=True))
 
 _SMOOTH_FROM = 20  # points; below this a curve is drawn as it is
+_LEGEND = 36  # characters of a name that has room above the lines
 _WINDOW = 0.05  # of the curve's points, behind each smoothed value
 
 
@@ -40,15 +31,15 @@ def draw_curves(curves: Mapping[str, Curve], y_label: str, prefix: str) -> str:
         y_label: what the values are, with their unit.
         prefix: makes the ids inside the SVG unique in the page.
     """
-    with _style(prefix):
-        figure = _figure((7.2, 3.6))
+    with style(prefix):
+        figure = new_figure((7.2, 3.6))
         axes = figure.add_subplot()
         for number, (name, curve) in enumerate(curves.items()):
-            _draw_line(axes, name, curve, number % len(_LINES))
+            _draw_line(axes, name, curve, number % len(LINES))
         _dress(axes, y_label)
         _legend(axes)
-        svg = _svg(figure, transparent=True)
-    return _for_the_page(svg, prefix, f"{y_label} by step: {', '.join(curves)}")
+        svg = svg_of(figure, transparent=True)
+    return element(svg, prefix, f"{y_label} by step: {', '.join(curves)}")
 
 
 def draw_training(losses: Mapping[str, Curve], rates: Curve) -> str:
@@ -58,23 +49,28 @@ def draw_training(losses: Mapping[str, Curve], rates: Curve) -> str:
         losses: (step, nats per answer token) pairs by the name of their line.
         rates: (step, learning rate) pairs.
     """
-    with _style("training"):
-        figure = _figure((7.2, 5.2))
+    with style("training"):
+        figure = new_figure((7.2, 5.2))
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         for number, (name, curve) in enumerate(losses.items()):
             _draw_line(above, name, curve, number)
         steps, values = np.array(rates, dtype=float).T
-        below.plot(steps, values, color=_LINES[2], linewidth=1.8, marker=_marker(rates))
+        below.plot(steps, values, color=LINES[2], linewidth=1.8, marker=_marker(rates))
         below.set_ylim(bottom=0)
         below.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         _dress(above, "loss (nats per answer token)")
         _dress(below, "learning rate")
         _legend(above)
         above.set_xlabel("")
-        svg = _svg(figure, transparent=False)
+        svg = svg_of(figure, transparent=False)
     for colour, own in _ALONE.items():
         svg = svg.replace(colour, own)
     return svg
+
+
+def is_smoothed(curve: Curve) -> bool:
+    """Whether a curve is long enough to be drawn as a running mean."""
+    return len(curve) >= _SMOOTH_FROM
 
 
 def running_mean(values: np.ndarray) -> np.ndarray:
@@ -87,34 +83,9 @@ def running_mean(values: np.ndarray) -> np.ndarray:
     return (sums[1:] - sums[first]) / (np.arange(len(values)) - first + 1)
 
 
-def _style(salt: str) -> AbstractContextManager[None]:
-    """Names of runs are no formulas; text stays text; the ids are the same each time."""
-    return rc_context(
-        {
-            "text.parse_math": False,
-            "svg.fonttype": "none",
-            "svg.hashsalt": salt,
-            "font.family": "sans-serif",
-            "font.size": 11,
-        }
-    )
-
-
-def _figure(size: tuple[float, float]) -> Figure:
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasSVG(figure)
-    return figure
-
-
-def _svg(figure: Figure, *, transparent: bool) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=transparent, metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
-
-
 def _draw_line(axes: Axes, name: str, curve: Curve, number: int) -> None:
     steps, values = np.array(curve, dtype=float).T
-    colour, smooth = _LINES[number], running_mean(values)
+    colour, smooth = LINES[number], running_mean(values)
     if smooth is not values:
         axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
     axes.plot(steps, smooth, color=colour, linewidth=1.8, linestyle=_DASHES[number], marker=_marker(curve), label=name)
@@ -126,29 +97,20 @@ def _marker(curve: Curve) -> str | None:
 
 
 def _dress(axes: Axes, y_label: str) -> None:
-    axes.set_xlabel("step", color=_INK)
-    axes.set_ylabel(y_label, color=_INK)
-    axes.tick_params(colors=_INK)
-    axes.grid(color=_INK, alpha=0.15, linewidth=0.6)
+    axes.set_xlabel("step", color=INK)
+    axes.set_ylabel(y_label, color=INK)
+    axes.tick_params(colors=INK)
+    axes.grid(color=INK, alpha=0.15, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_INK)
+    axes.spines[["left", "bottom"]].set_color(INK)
 
 
 def _legend(axes: Axes) -> None:
-    axes.legend(frameon=False, labelcolor=_INK, handlelength=3)
-
-
-def _for_the_page(svg: str, prefix: str, title: str) -> str:
-    """The bare element, with the page's colours, ids of its own, and a size that follows the page."""
-    svg = svg[svg.index("<svg") :]
-    for colour, css in _CSS.items():
-        svg = svg.replace(colour, css)
-    svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
-    svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    return re.sub(
-        r'<svg ([^>]*?)width="[^"]+" height="[^"]+"',
-        rf'<svg \1role="img" aria-label="{html.escape(title)}"',
-        svg,
-        count=1,
-    )
+    """Above the lines, where it is in view at phone width, too; names that are too long for that, inside."""
+    legend = axes.legend(ncols=2, frameon=False, labelcolor=INK, handlelength=3, borderpad=0.2)
+    if all(len(text.get_text()) <= _LEGEND for text in legend.get_texts()):
+        legend.set_loc("lower left")
+        legend.set_bbox_to_anchor((0, 1))
+    else:
+        legend.set_ncols(1)
+        legend.set_in_layout(False)

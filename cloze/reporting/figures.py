@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloze.reporting.cells import Cell, titles
-from cloze.reporting.curves import Curve, draw_curves
+from cloze.reporting.curves import Curve, draw_curves, is_smoothed
 
 PLOTS = {
     "train/loss": "training loss (nats per answer token)",
     "val/loss": "validation loss (nats per answer token)",
 }
+SMOOTHED = "; faint: as logged, strong: running mean over 5 % of the steps"
 TRAINING_FIGURES = {
     "masking_ratio": "share of tokens without loss",
     "supervised_tokens": "tokens with loss",
@@ -27,7 +28,7 @@ class Training:
     """How adapters were trained.
 
     Attributes:
-        plots: title and SVG of each plot.
+        plots: caption and SVG of each plot.
         figures: what each figure is, and its value for each trained run; None where it was not logged.
         titles: of the trained runs.
     """
@@ -60,7 +61,9 @@ def trainings(cells: Sequence[Cell]) -> Training:
             name: cell.curves[metric] for name, cell in zip(names, trained, strict=True) if cell.curves.get(metric)
         }
         if curves:
-            plots.append((label, draw_curves(curves, label, metric.replace("/", "-"))))
+            smoothed = any(is_smoothed(curve) for curve in curves.values())
+            caption = f"{label.capitalize()}{SMOOTHED if smoothed else ''}."
+            plots.append((caption, draw_curves(curves, label, metric.replace("/", "-"))))
     figures = [(label, [cell.metrics.get(name) for cell in trained]) for name, label in TRAINING_FIGURES.items()]
     return Training(plots, names, [row for row in figures if any(value is not None for value in row[1])])
 
@@ -89,4 +92,6 @@ def _distinct(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _word(value: Any) -> str:
+    if value is None:
+        return "(none)"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -11,9 +11,12 @@ from cloze.reporting.contrasts import Compared, compare, find_contrasts
 from cloze.reporting.effects import Effects, tuning_effects
 from cloze.reporting.evidence import Evidence, Usage, read_evidence, read_sequences, usage
 from cloze.reporting.figures import Difference, Training, differences, trainings
-from cloze.reporting.pictures import Gallery
+from cloze.reporting.forests import effect_forest, lift_forest
+from cloze.reporting.labelling import Labelling, labellings
+from cloze.reporting.pictures import Gallery, Thumbnail
 from cloze.reporting.score_tables import ScoreTable, ablation, fact_table, score_tables
 from cloze.reporting.strips import KINDS, Strip, choose, make_strips, ranks
+from cloze.reporting.viewer import VIEWER, policy_hash, viewer_data
 from cloze.reporting.writing import TraitTable, content_ablation, content_table, n_named, writing_table
 from cloze.scoring.measured import SUSPECTS
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "reports"
+N_PLAIN = 4  # strips of a kind that can be read without JavaScript
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -42,6 +46,18 @@ class Collection:
         """How many strips there are of all kinds."""
         return sum(len(strips) for _, strips in self.strips)
 
+    @property
+    def plain(self) -> list[tuple[str, list[Strip]]]:
+        """The strips that stand in the page itself, by kind."""
+        return [(title, strips[:N_PLAIN]) for title, strips in self.strips]
+
+    @property
+    def plain_thumbnails(self) -> list[Thumbnail]:
+        """The pictures of these, each once."""
+        panels = [panel for _, strips in self.plain for strip in strips for panel in (*strip.context, strip.target)]
+        shown = [panel.picture for panel in panels]
+        return list({picture.id: picture for picture in shown if isinstance(picture, Thumbnail)}.values())
+
 
 @dataclass(frozen=True)
 class Page:
@@ -51,9 +67,11 @@ class Page:
         rows: title and cell of each run.
         alike: titles of runs that judge the very same predictions.
         scores: one table per text metric.
+        lifts: SVG of the lifts of the first of these tables; None where there is none.
         marks: runs that disagree with others of the report, where the user insists on comparing them.
         compared: every comparison that is made.
         tuning: what fine-tuning changes.
+        changes: SVG of the first table of differences by reference; None where there is none.
         facts: recall of facts; None where no run has any.
         ablation: None where no run hid anything.
         content_ablation: the same of dialogue, scene and names; None where no such run has labels.
@@ -61,6 +79,7 @@ class Page:
         named: by kind of label how many name somebody who could be known.
         writing: how texts are written; None where that was not measured.
         training: curves and figures of the adapters.
+        labels: states and cost of the labels that the runs were judged by.
         usage: by title what predicting took.
         counts: by name one value per run, None where it was not counted.
         fingerprint: in what the runs' fingerprints differ.
@@ -72,9 +91,11 @@ class Page:
     rows: list[tuple[str, Cell]]
     alike: list[list[str]]
     scores: list[ScoreTable]
+    lifts: str | None
     marks: list[Mark]
     compared: list[Compared]
     tuning: Effects
+    changes: str | None
     facts: ScoreTable | None
     ablation: ScoreTable | None
     content_ablation: ScoreTable | None
@@ -82,6 +103,7 @@ class Page:
     named: list[tuple[str, int]]
     writing: TraitTable | None
     training: Training
+    labels: list[Labelling]
     usage: list[tuple[str, Usage]]
     counts: list[tuple[str, list[float | None]]]
     fingerprint: Difference
@@ -99,14 +121,17 @@ def make_page(described: Described, n_strips: int, cache: Path, *, is_marked: bo
     cells = [item.cell for item in evidence]
     compared = compare(find_contrasts(evidence), is_marked=is_marked)
     names = titles(cells)
+    scores, tuning = score_tables(cells), tuning_effects(compared)
     return Page(
         tracking_uri=described.tracking_uri,
         rows=list(zip(names, cells, strict=True)),
         alike=_alike(cells, names),
-        scores=score_tables(cells),
+        scores=scores,
+        lifts=lift_forest(scores[0]) if scores else None,
         marks=marks,
         compared=compared,
-        tuning=tuning_effects(compared),
+        tuning=tuning,
+        changes=effect_forest(tuning.by_metric[0]) if tuning.by_metric else None,
         facts=fact_table(cells),
         ablation=ablation(evidence, compared),
         content_ablation=content_ablation(evidence, compared),
@@ -114,6 +139,7 @@ def make_page(described: Described, n_strips: int, cache: Path, *, is_marked: bo
         named=n_named(cells),
         writing=writing_table(cells),
         training=trainings(cells),
+        labels=labellings(cells),
         usage=list(zip(names, map(usage, evidence), strict=True)),
         counts=_counts(cells),
         fingerprint=differences([cell.fingerprint for cell in cells]),
@@ -124,7 +150,19 @@ def make_page(described: Described, n_strips: int, cache: Path, *, is_marked: bo
 
 def render(page: Page) -> str:
     """The HTML of the page."""
-    return environment().get_template("report.html.j2").render(page=page, cells=[cell for _, cell in page.rows])
+    script = VIEWER.read_text(encoding="utf-8")
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            page=page,
+            cells=[cell for _, cell in page.rows],
+            viewer=viewer_data(page.collections),
+            n_plain=N_PLAIN,
+            script=script,
+            script_hash=policy_hash(script),
+        )
+    )
 
 
 def _collections(evidence: Sequence[Evidence], n_strips: int, cache: Path) -> list[Collection]:
@@ -144,7 +182,8 @@ def _collection(path: str, evidence: Sequence[Evidence], n_strips: int, cache: P
     ranking, ranked = ranks(evidence)
     chosen = choose(ranked, groups, n_strips)
     rows, uri = read_sequences(path, chosen)
-    gallery = Gallery(uri, cache, prefix)
+    names = {panel["image"] for row in rows.values() for panel in (*row["context"], row["target"])} - {None}
+    gallery = Gallery(uri, cache, prefix, names)
     strips = make_strips(evidence, gallery, rows, chosen, ranked)
     by_kind = [(title, [strip for strip in strips if strip.kind == kind]) for kind, title in KINDS.items()]
     return Collection(ranking, [(title, found) for title, found in by_kind if found], gallery)
@@ -177,8 +216,9 @@ def environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "allow_nan": False, "separators": (",", ":")}
     environment.filters |= {"figure": figure, "signed": signed, "shown": shown, "probability": probability}
-    environment.filters |= {"size": size, "less": less}
+    environment.filters |= {"size": size, "less": less, "dollars": dollars}
     return environment
 
 
@@ -204,6 +244,11 @@ def less(value: float) -> str:
 
 def _decimals(value: float) -> int:
     return 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+
+
+def dollars(value: float | None) -> str:
+    """A cost as text, with decimals enough for the price of a few labels."""
+    return "not recorded" if value is None else f"{value:,.2f}" if value == 0 or value >= 1 else f"{value:.4f}"
 
 
 def probability(value: float) -> str:

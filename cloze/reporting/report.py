@@ -16,7 +16,7 @@ class ReportSettings:
     runs: str = table_input(
         "Evaluated runs, or a study that has some, comma-separated.", made_by="main", artifact="cells.json", many=True
     )
-    strips: int = setting("How many sequences to show with their panels and predictions.", default=16)
+    strips: int = setting("How many sequences to show with their panels and predictions.", default=200)
     compare: str = setting(
         "Runs that disagree in what must agree (docs/scores.md): refuse to compare them, or mark them.",
         default="refuse",

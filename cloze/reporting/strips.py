@@ -51,27 +51,25 @@ class Strip:
 
     Attributes:
         kind: why it was chosen, one of KINDS.
-        rank: mean of the ranking score over the conditions; None where unknown.
+        scores: the ranking score of each condition by its title; None where unknown.
         labels: by paradigm the label, or why there is none.
     """
 
     sequence_id: str
     book: int
     kind: str
-    rank: float | None
+    scores: dict[str, float | None]
     context: list[Panel]
     target: Panel
     answers: list[Answer]
     labels: dict[str, str]
     facts: list[Fact]
 
-
-@dataclass(frozen=True)
-class Strips:
-    """The chosen strips and what they were ranked by."""
-
-    ranking: str
-    strips: list[Strip]
+    @property
+    def rank(self) -> float | None:
+        """Mean of the ranking score over the conditions; None where unknown."""
+        known = [score for score in self.scores.values() if score is not None]
+        return sum(known) / len(known) if known else None
 
 
 def ranks(evidence: Sequence[Evidence]) -> tuple[str, pd.DataFrame]:
@@ -123,7 +121,7 @@ def make_strips(
         chosen: by sequence_id one of KINDS.
         ranked: what they were chosen by; see `ranks`.
     """
-    means = {str(key): None if np.isnan(mean) else float(mean) for key, mean in ranked.mean(axis=1).items()}
+    names = titles([item.cell for item in evidence])
     ids = sorted(chosen, key=lambda key: list(KINDS).index(chosen[key]))
     tables = {name: _first(evidence, name) for name in ("pred_labels", "descp_labels", "facts")}
     labels = {paradigm: read_labels(tables[f"{paradigm}_labels"], ids) for paradigm in PARADIGMS}
@@ -133,7 +131,7 @@ def make_strips(
             sequence_id=key,
             book=rows[key]["book"],
             kind=chosen[key],
-            rank=means.get(key),
+            scores={name: _known(ranked.loc[key, column]) for column, name in enumerate(names)},
             context=[_panel(panel, gallery) for panel in rows[key]["context"]],
             target=_panel(rows[key]["target"], gallery),
             answers=_answers(key, evidence, facts.get(rows[key]["target"]["panel_id"], [])),
@@ -178,6 +176,10 @@ def _answers(key: str, evidence: Sequence[Evidence], facts: Sequence[Fact]) -> l
 
 def _panel(panel: Mapping[str, Any], gallery: Gallery) -> Panel:
     return Panel(panel["panel_id"], gallery.show(panel["image"]), panel["text"])
+
+
+def _known(score: Any) -> float | None:
+    return None if np.isnan(score) else float(score)
 
 
 def _label(row: Mapping[str, Any] | None) -> str:

@@ -15,7 +15,9 @@ from PIL import Image, ImageDraw
 from cloze.tables import table, write_table
 from tests.cloze.scoring.tiny import fact, label, prediction, run, write
 
-SCRIPT = "<script>document.title = 'smuggled'</script><img src=x onerror=\"document.title = 'smuggled'\">"
+# Everything that has been used to get out of an element, an attribute, a JSON string or a script.
+ESCAPES = "</script><script>document.title = 'smuggled'</script> <!-- <script> ]]> \u2028 javascript:alert(1) \\u003c"
+SCRIPT = f"<script>document.title = 'smuggled'</script>\"><img src=x onerror=\"document.title = 'smuggled'\"> {ESCAPES}"
 WHO, PLACE, THING = ("Ann", "Bert", "Cleo"), ("harbour", "forest", "attic"), ("lantern", "letter", "rope")
 COLOURS = {"harbour": "#9cc9e8", "forest": "#a9d3a0", "attic": "#d8c3a0"}
 SEEN_IN = {"who": "both", "place": "picture", "thing": "lettering"}
@@ -118,7 +120,10 @@ def _known(folder: Path, ids: list[str], scenes: dict[str, dict[str, str]]) -> d
         paradigm: [label(key, f"{start} {_tell(scenes[key])}", paradigm) for key in ids]
         for paradigm, start in (("pred", "In the next panel,"), ("descp", "The panel shows this:"))
     }
+    for paradigm in rows:
+        rows[paradigm][1]["text"] += SCRIPT.replace('"', "'")  # a quotation would be dialogue
     rows["pred"][3] = label(ids[3], None, "pred", "blocked")
+    rows["pred"][3]["reason"] = SCRIPT
     facts = [fact(key, scene[name], SEEN_IN[name], name) for key, scene in scenes.items() for name in SEEN_IN]
     return {
         f"{paradigm}_labels": write(folder, "labels", rows[paradigm], f"{paradigm}_labels") for paradigm in rows

@@ -1,8 +1,11 @@
-"""Thumbnails: each picture once, gaps with their reason."""
+"""Thumbnails: each picture once, within the budget, gaps with their reason."""
 
+import numpy as np
+import pytest
 from PIL import Image
 
-from cloze.reporting.pictures import LONGEST_SIDE, Gallery, Gap, Thumbnail
+from cloze.reporting import pictures
+from cloze.reporting.pictures import GRADES, Gallery, Gap, Thumbnail
 
 
 def test_a_picture_is_in_the_page_once_however_often_it_is_shown(tmp_path):
@@ -12,7 +15,7 @@ def test_a_picture_is_in_the_page_once_however_often_it_is_shown(tmp_path):
     first = gallery.show("1/1_1.png")
     assert isinstance(first, Thumbnail)
     assert gallery.show("1/1_1.png") is first
-    assert (first.width, first.height) == (LONGEST_SIDE, round(LONGEST_SIDE / 3))
+    assert (first.width, first.height) == (320, 107)
     assert len(gallery.thumbnails) == 1
     assert first.data_uri.startswith("data:image/webp;base64,")
 
@@ -31,3 +34,32 @@ def test_without_its_folder_the_gallery_says_so(tmp_path):
     assert "no such folder" in gallery.problem
     assert isinstance(gallery.show("1/1_1.jpg"), Gap)
     assert "names no image root" in Gallery("", tmp_path, "p").problem
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory):
+    """Pictures that hardly compress."""
+    folder = tmp_path_factory.mktemp("noise")
+    rng = np.random.default_rng(0)
+    for i in range(300):
+        Image.fromarray(rng.integers(0, 256, (400, 400, 3), dtype=np.uint8)).save(folder / f"{i}.jpg", quality=30)
+    return folder
+
+
+@pytest.mark.parametrize(("budget", "grade"), [(10**9, GRADES[0]), (6_000_000, None), (1000, GRADES[-1])])
+def test_many_pictures_are_made_as_small_as_the_budget_asks(noise, tmp_path, monkeypatch, budget, grade):
+    monkeypatch.setattr(pictures, "BUDGET", budget)
+    names = [f"{i}.jpg" for i in range(300)]
+    gallery = Gallery(str(noise), tmp_path, "p", names)
+    total = sum(len(shown.data) for name in names if isinstance(shown := gallery.show(name), Thumbnail))
+    assert len(gallery.thumbnails) == 300
+    if grade is None:
+        assert GRADES.index(gallery.grade) in range(1, len(GRADES))
+        assert 0.5 * budget < total < 1.05 * budget
+    else:
+        assert gallery.grade == grade
+
+
+def test_few_pictures_are_never_made_smaller(noise, tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "BUDGET", 1)
+    assert Gallery(str(noise), tmp_path, "p", [f"{i}.jpg" for i in range(200)]).grade == GRADES[0]

@@ -1,5 +1,7 @@
 """The report says what the runs' metrics say, on one page that runs nothing and asks for nothing."""
 
+import base64
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -9,12 +11,19 @@ import pytest
 
 from cloze.errors import DataError, SettingsError
 from cloze.reporting.cells import read_cells
+from cloze.reporting.page import N_PLAIN
 from cloze.reporting.report import ReportSettings
 from cloze.scoring.floors import FLOORS
 from cloze.tables import read_table, table, write_table
-from tests.cloze.reporting.conftest import build
+from tests.cloze.reporting.conftest import Built, build
 from tests.cloze.reporting.study import RUNS, SCRIPT, write_study
 from tests.cloze.scoring.tiny import prediction, run
+
+
+def strips_data(report: Built) -> dict[str, Any]:
+    """What the viewer reads."""
+    (text,) = re.findall(r'<script type="application/json" id="strips-data">(.*?)</script>', report.html, re.DOTALL)
+    return json.loads(text)
 
 
 def test_each_score_stands_with_its_interval_floor_and_lift(report, study):
@@ -31,7 +40,8 @@ def test_each_score_stands_with_its_interval_floor_and_lift(report, study):
 def test_text_of_others_is_never_markup(report):
     assert report.html.count("&lt;script&gt;") >= 3  # lettering, a prediction, the name of a run
     assert SCRIPT not in report.html
-    assert "<script" not in report.html
+    assert re.findall("<script[^>]*>", report.html) == ['<script type="application/json" id="strips-data">', "<script>"]
+    assert report.html.count("</script>") == 2
     assert "<img" not in report.html
 
 
@@ -43,10 +53,13 @@ def test_the_page_names_nothing_outside_itself(report):
 
 
 def test_each_picture_is_in_the_page_once(report):
-    data = re.findall(r'href="(data:[^"]+)"', report.html)
+    inside = re.findall(r'href="data:image/webp;base64,([^"]+)"', report.html)
+    data = [*inside, *strips_data(report)["pictures"].values()]
     uses = re.findall(r'<use href="#picture-0-\d+"', report.html)
-    assert len(data) == len(set(re.findall(r'<image id="([^"]+)"', report.html))) == report.metrics["n_pictures"]
-    assert len(uses) > len(data)
+    assert len(inside) == len(set(re.findall(r'<image id="([^"]+)"', report.html)))
+    assert len(data) == report.metrics["n_pictures"]
+    assert len(uses) > len(inside)
+    assert all(report.html.count(picture) == 1 for picture in set(data))
 
 
 def test_pictures_that_are_missing_or_unreadable_are_said_to_be(report):
@@ -65,19 +78,47 @@ def test_rows_that_hold_the_same_predictions_are_said_to(report):
 
 
 def test_curves_are_drawn_once_for_an_adapter_that_several_runs_judge(report):
-    legend = re.findall(r">(fine-tuned [^<]*)</text>", report.html)
+    plots = report.html.split('<section id="training">')[1]
+    legend = re.findall(r">(fine-tuned [^<]*)</text>", plots)
     assert legend == ["fine-tuned · pred", "fine-tuned · descp"]
 
 
 def test_panel_6_is_hidden_until_asked(report):
-    strips = report.html.split('<article class="strip"')[1:]
-    assert len(strips) == report.metrics["n_strips"] == 24
+    strips = report.html.split('<article class="strip" data-sequence=')[1:]
+    assert len(strips) == 4 * N_PLAIN
     for strip in strips:
         before, after = strip.split("<summary>Show panel 6</summary>")
-        target = re.findall(r'data-sequence="([^"]+)"', strip)[0]
+        target = strip.split('"')[1]
         assert f'aria-label="panel {target}"' not in before
         assert "The panel shows this" not in before
         assert f'aria-label="panel {target}"' in after
+
+
+def test_the_viewer_has_every_strip_with_the_score_of_each_condition(report, study):
+    data = strips_data(report)
+    assert len({strip["id"] for strip in data["strips"]}) == len(data["strips"]) == report.metrics["n_strips"] == 24
+    cells = [cell for cell in read_cells(study).cells if not cell.is_blind]
+    assert data["titles"] == [cell.title for cell in cells]
+    for number, cell in enumerate(cells):
+        scores = read_table(str(cell.tables["scores"]), "scores").to_pandas()
+        facts = scores[(scores.reference == "facts") & (scores.metric == "recall")].set_index("sequence_id")["score"]
+        assert {strip["id"]: strip["scores"][number] for strip in data["strips"]} == facts.to_dict()
+
+
+def test_the_only_script_that_may_run_is_the_viewer(report):
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', report.html)
+    (script,) = re.findall(r"<script>(.*?)</script>", report.html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert "default-src 'none'" in policy
+    assert [part for part in policy.split("; ") if part.startswith("script-src")] == [f"script-src 'sha256-{digest}'"]
+
+
+def test_labels_are_counted_by_state(report):
+    (rows,) = re.findall(r'<section id="labels">(.*?)</section>', report.html, re.DOTALL)
+    text = " ".join(re.sub(r"<[^>]+>", " ", rows).split())
+    assert "labels ok blocked" in text
+    assert "24 23 (95.83 %) 1 (4.17 %)" in text
+    assert "24 24 (100.00 %) 0 (0.00 %)" in text
 
 
 def test_one_run_of_real_comics_has_a_report_that_says_what_is_absent(tmp_path):

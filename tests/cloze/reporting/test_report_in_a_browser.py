@@ -1,10 +1,13 @@
-"""The report in Chromium: it runs nothing, asks for nothing, and can be read at phone width and in the dark."""
+"""The report in Chromium: it runs only its viewer, asks for nothing, and can be read at phone width and in the dark."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from cloze.reporting.page import N_PLAIN
+from tests.cloze.reporting.test_report import strips_data
 
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -51,9 +54,18 @@ def test_smuggled_script_does_not_run(report, browser, tmp_path):
     bare = tmp_path / "bare.html"
     bare.write_text(report.html.replace("Content-Security-Policy", "x-none"))
     page, trouble = open_report(browser, bare)
-    assert page.evaluate("document.querySelectorAll('script, img, iframe, object, [onerror]').length") == 0
+    assert page.locator("script").count() == 2
+    assert page.locator("#viewer-by option").count() == 5
+    marked = 0
+    for _ in range(23):
+        page.keyboard.press("r")
+        card = page.locator("#viewer-card")
+        marked += "<script>document.title" in card.inner_text()
+        assert card.locator("script, iframe, object, [onerror], img:not([src^='data:image/webp'])").count() == 0
+        page.keyboard.press("j")
+    assert marked >= 4  # lettering, a prediction, two labels
+    assert page.locator("iframe, object, [onerror], img[src='x']").count() == 0
     assert page.title() == "Reading between the panels: 6 evaluated runs"
-    assert "<script>document.title" in page.inner_text("body")
     assert trouble == []
     page.close()
 
@@ -69,9 +81,140 @@ def test_the_policy_of_the_page_stops_what_escaping_would_not(report, browser, t
 
 def test_without_javascript_panel_6_opens_when_asked(report, browser):
     page, _ = open_report(browser, report.folder / "report.html", java_script_enabled=False)
+    assert page.locator("article.strip:visible").count() == 4 * N_PLAIN
+    assert not page.locator("#viewer").is_visible()
     strip = page.locator("article.strip").first
     target = strip.locator("details svg, details .gap")
     assert not target.is_visible()
     strip.locator("summary").click()
     assert target.is_visible()
+    page.close()
+
+
+@pytest.fixture
+def viewer(report, browser) -> Iterator[Page]:
+    """The page with its viewer, at phone width; it must not complain whatever a test does."""
+    size = {"width": 390, "height": 844}
+    page, trouble = open_report(browser, report.folder / "report.html", viewport=size)
+    yield page
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert trouble == []
+    page.close()
+
+
+def shown(page: Page) -> str | None:
+    return page.locator("#viewer-card").get_attribute("data-sequence")
+
+
+def walk(page: Page) -> list[str | None]:
+    """Ids of the strips from here to the last, by the keyboard."""
+    found = [shown(page)]
+    while page.locator("#viewer-next").is_enabled():
+        page.keyboard.press("j")
+        found.append(shown(page))
+    return found
+
+
+def test_the_viewer_shows_every_strip_in_the_order_asked_for(viewer, report):
+    strips = {strip["id"]: strip for strip in strips_data(report)["strips"]}
+    assert walk(viewer) == list(strips)
+    viewer.select_option("#viewer-order", "worst")
+    ranks = [strips[str(key)]["rank"] for key in walk(viewer)]
+    assert ranks == sorted(ranks)
+    viewer.select_option("#viewer-by", "2")
+    viewer.select_option("#viewer-order", "best")
+    scores = [strips[str(key)]["scores"][2] for key in walk(viewer)]
+    assert scores == sorted(scores, reverse=True)
+    assert viewer.locator("#viewer-card .text:not(.label)").count() == 1
+
+
+def test_the_largest_disagreement_comes_first(viewer, report):
+    strips = {strip["id"]: strip for strip in strips_data(report)["strips"]}
+    viewer.select_option("#viewer-order", "apart")
+    spreads = [max(s) - min(s) for s in (strips[str(key)]["scores"] for key in walk(viewer))]
+    assert spreads == sorted(spreads, reverse=True)
+    assert spreads[0] > spreads[-1]
+
+
+def test_books_and_words_are_found(viewer, report):
+    viewer.select_option("#viewer-book", "3")
+    assert {str(key).split("/")[0] for key in walk(viewer)} == {"3"}
+    viewer.select_option("#viewer-book", "")
+    viewer.fill("#viewer-text", "4/1_7")
+    assert walk(viewer) == ["4/1_7"]
+    viewer.fill("#viewer-text", "no such words anywhere")
+    assert viewer.inner_text("#viewer-place") == "no strip fits"
+    assert viewer.locator("#viewer-reveal").is_disabled()
+    viewer.keyboard.press("Escape")
+    assert viewer.inner_text("#viewer-place") == "1 of 24"
+
+
+def test_panel_6_and_what_was_said_of_it_are_hidden_until_asked(viewer):
+    card = viewer.locator("#viewer-card")
+    assert card.locator("img").count() + card.locator(".gap:not(.unknown)").count() == 5
+    assert "The panel shows this" not in card.inner_text()
+    viewer.click("#viewer-reveal")
+    assert card.locator(".sixth img, .sixth .gap:not(.unknown)").count() == 1
+    assert "The panel shows this" in card.inner_text()
+    assert "lettering of panel 6" in card.inner_text()
+    assert viewer.locator("#viewer-reveal").get_attribute("aria-expanded") == "true"
+    viewer.keyboard.press("r")
+    assert card.locator(".sixth .unknown").count() == 1
+
+
+def test_all_pictures_of_the_viewer_can_be_decoded(viewer):
+    for _ in range(24):
+        viewer.keyboard.press("r")
+        viewer.keyboard.press("r")
+        viewer.keyboard.press("r")
+        widths = "Promise.all(images.map((image) => image.decode().then(() => image.naturalWidth)))"
+        images = viewer.locator("#viewer-card img")
+        assert all(width > 0 for width in images.evaluate_all(f"images => {widths}"))
+        viewer.keyboard.press("ArrowRight")
+
+
+def test_the_keyboard_reaches_everything(viewer):
+    first = shown(viewer)
+    viewer.keyboard.press("ArrowRight")
+    assert shown(viewer) != first
+    viewer.keyboard.press("k")
+    assert shown(viewer) == first
+    viewer.keyboard.press("ArrowLeft")
+    assert shown(viewer) == first
+    viewer.keyboard.press("/")
+    viewer.keyboard.type("jkr?/")
+    assert viewer.input_value("#viewer-text") == "jkr?/"
+    viewer.keyboard.press("Escape")
+    assert viewer.input_value("#viewer-text") == ""
+    viewer.keyboard.press("?")
+    assert viewer.locator("#viewer-help").is_visible()
+    viewer.keyboard.press("Escape")
+    assert not viewer.locator("#viewer-help").is_visible()
+    assert shown(viewer) == first
+
+
+def test_a_strip_can_be_linked_to(viewer, report, browser):
+    viewer.keyboard.press("j")
+    viewer.keyboard.press("j")
+    address = viewer.url
+    assert address.endswith(f"#s={shown(viewer)}")
+    again = browser.new_page()
+    again.goto(address)
+    assert shown(again) == shown(viewer)
+    assert again.locator("#viewer").bounding_box()["y"] < 720
+    again.evaluate("location.hash = '#s=4/1_7'")
+    again.wait_for_function("document.getElementById('viewer-card').dataset.sequence === '4/1_7'")
+    again.evaluate("location.hash = '#s=9999/%E0%A4%A'")
+    again.wait_for_function("document.getElementById('viewer-place').textContent.includes('does not show')")
+    again.close()
+
+
+def test_it_works_inside_the_sandbox_that_mlflow_shows_pages_in(report, browser):
+    page, trouble = open_report(browser, report.folder / "report.html")
+    page.set_content("<iframe sandbox='allow-scripts' style='width: 900px; height: 900px'></iframe>")
+    page.evaluate("text => { document.querySelector('iframe').srcdoc = text }", report.html)
+    frame = page.frame_locator("iframe")
+    frame.locator("#viewer-next").click()
+    assert frame.locator("#viewer-place").inner_text() == "2 of 24"
+    assert trouble == []
     page.close()
