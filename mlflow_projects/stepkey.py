@@ -29,15 +29,18 @@ def step_key(parts: Mapping[str, Any]) -> str:
 
 
 @cache
-def code_digest(module: str, root: Path = ROOT) -> str:
-    """Digest of a module below `root`, of what it imports from `cloze`, and of their data files."""
-    digest = hashlib.sha256()
-    for path in sorted(_closure(module, root)):
-        digest.update(f"{path.relative_to(root).as_posix()} {file_digest(path)}\n".encode())
+def code_digests(module: str, root: Path = ROOT) -> Mapping[str, str]:
+    """SHA-256 of a module below `root`, of what it imports from `cloze`, and of their data files, by path."""
+    digests = {}
+    for path in _closure(module, root):
+        digests[_below(path, root)] = file_digest(path)
         for data in _data_files(path):
-            content = folder_digest(data) if data.is_dir() else file_digest(data)
-            digest.update(f"{data.name} {content}\n".encode())
-    return digest.hexdigest()
+            digests[_below(data.resolve(), root)] = folder_digest(data) if data.is_dir() else file_digest(data)
+    return digests
+
+
+def _below(path: Path, root: Path) -> str:
+    return path.relative_to(root.resolve()).as_posix() if path.is_relative_to(root.resolve()) else path.name
 
 
 def content_digest(value: str) -> str | None:

@@ -25,7 +25,7 @@ from mlflow_projects.program import find_program
 from mlflow_projects.provenance import ROOT
 from mlflow_projects.registry import find_version
 from mlflow_projects.signals import Terminated
-from mlflow_projects.stepkey import code_digest, content_digest, step_key
+from mlflow_projects.stepkey import code_digests, content_digest, step_key
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -82,7 +82,7 @@ class Resolved:
             "settings": values,
             "contents": {name: digest for name, digest in contents.items() if digest},
             "inputs": {name: found.digest for name, found in self.inputs.items()},
-            "code": code_digest(f"jobs.{self.step}"),
+            "code": dict(code_digests(f"jobs.{self.step}")),
         }
 
     @property
@@ -168,6 +168,7 @@ class Steps:
             run = tracking.find_finished(step, key)
             if run is not None:
                 log.info("reused   %-32s runs:/%s", name or resolved.name, run.info.run_id)
+                tracking.note_reused(self.parent_id, name or resolved.name, run.info.run_id)
                 return run
             return self._run_child(resolved, name or resolved.name, self.unfinished(resolved))
 

@@ -10,6 +10,7 @@ A run of ours carries, besides what MLflow gives it:
     cloze.condition       zero-shot or fine-tuned, where it has one
     cloze.lineage         JSON: artifact name -> URI of every table and adapter it was made from, its own included
     cloze.digest.<name>   SHA-256 of everything that the stage left
+    cloze.reused.<name>   run that was taken for a step that this one needed
     cloze.host, cloze.process                     the process that holds it, so that the dead can be told
     cloze.error, cloze.end_reason                 why it ended as it did
 """
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "comics-cloze"
+REUSED = "cloze.reused."
 # What MLflow calls a run that nobody named, such as bold-fox-123.
 _MADE_UP_NAME = re.compile(r"^[a-z]+-[a-z]+-\d+$")
 _INSERT_ATTEMPTS = 3
@@ -49,7 +51,7 @@ _INSERT_ATTEMPTS = 3
 _LONGEST_SETUP = 24 * 3600
 # What makes a process one of several; the step that it runs is no part of that.
 _OF_TORCHRUN = re.compile(r"RANK$|LOCAL_|WORLD_SIZE$|GROUP_|ROLE_|MASTER_|TORCHELASTIC_")
-_RUN_URI = re.compile(r"runs:/([0-9a-f]{32})")
+_RUN_ID = re.compile(r"\b[0-9a-f]{32}\b")
 _PINNED = re.compile(r"(?P<path>.*?)(?:#sha256=(?P<digest>[0-9a-f]{64}))?", re.DOTALL)
 _DIGEST_LENGTH = 36  # MLflow refuses longer dataset digests
 
@@ -176,6 +178,11 @@ def create_child(step: str, name: str, parent_id: str) -> str:
     return client().create_run(parent.info.experiment_id, tags=tags, run_name=name).info.run_id
 
 
+def note_reused(parent_id: str, name: str, run_id: str) -> None:
+    """Say in a run that it did not run a step that it needed, but took the results of an earlier run."""
+    client().set_tag(parent_id, f"{REUSED}{name}", f"runs:/{run_id}")
+
+
 def adopt_child(run_id: str, parent_id: str) -> None:
     """Put a run that did not end below the one that goes on with it; the run that began it keeps no child of it."""
     store = client()
@@ -298,10 +305,15 @@ def lineage(run: "Run") -> dict[str, str]:
     return found
 
 
+def run_ids(text: str) -> list[str]:
+    """Ids of the runs that a text names."""
+    return _RUN_ID.findall(text)
+
+
 def sources(run: "Run") -> set[str]:
-    """Ids of the runs that made what this one read."""
+    """Ids of the runs that made what this one read, and of those that made what these had read."""
     uris = [*lineage(run).values(), *(value for name, value in run.data.params.items() if name.startswith("cfg."))]
-    return set(_RUN_URI.findall(",".join(uris))) - {run.info.run_id}
+    return set(run_ids(",".join(uris))) - {run.info.run_id}
 
 
 def log_dataset(field: str, uri: str, digest: str) -> None:
@@ -461,6 +473,16 @@ def read_json(run: "Run", name: str, cache: Path) -> dict[str, Any]:
     """
     content: dict[str, Any] = json.loads(artifact_path(run, name, cache).read_text(encoding="utf-8"))
     return content
+
+
+def logged_json(run: "Run", name: str, cache: Path) -> dict[str, Any] | None:
+    """A JSON artifact that a run logged beside its results, whose digest nobody recorded; None where there is none."""
+    try:
+        path = _fetch(run, name, cache)
+    except MissingInputError:
+        return None
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content or None
 
 
 def public_tracking_uri() -> str:

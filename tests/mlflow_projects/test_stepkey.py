@@ -2,12 +2,13 @@
 
 import gc
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from mlflow_projects.stepkey import code_digest, content_digest, step_key
+from mlflow_projects.stepkey import code_digests, content_digest, step_key
 
 
 @pytest.fixture
@@ -26,9 +27,9 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def digest(root: Path) -> str:
-    code_digest.cache_clear()
-    return code_digest("jobs.step", root)
+def digest(root: Path) -> Mapping[str, str]:
+    code_digests.cache_clear()
+    return code_digests("jobs.step", root)
 
 
 @pytest.mark.parametrize("name", ["jobs/step.py", "cloze/work.py", "cloze/deep.py", "cloze/weights/a.bin"])
@@ -69,10 +70,10 @@ def test_threads_that_digest_code_at_once_all_get_it():
         time.sleep(0.001)
 
     programs = ["jobs.ingest", "jobs.sequences", "jobs.eval"]
-    code_digest.cache_clear()
+    code_digests.cache_clear()
     gc.callbacks.append(let_others_run)  # Python code runs in the middle of a parse where garbage is collected
     try:
         with ThreadPoolExecutor(3) as threads:
-            assert len(set(threads.map(code_digest, programs))) == 3
+            assert len({tuple(found.items()) for found in threads.map(code_digests, programs)}) == 3
     finally:
         gc.callbacks.remove(let_others_run)
