@@ -21,6 +21,7 @@ from cloze.errors import ClozeError, SettingsError
 from cloze.settings import Settings, choices, inputs, of_preset, parse, presets, words
 from cloze.stage import REQUEUE_FILE, Stage, StoppedError, Workspace, rank
 from mlflow_projects import followers
+from mlflow_projects.refusals import refusals_told
 from mlflow_projects.signals import Terminated, raise_on_signals
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def run_program(program: Program, given: Mapping[str, str]) -> int:
         if rank() > 0:
             followers.follow(program)
         else:
-            with tracking.tracked(program.name, system_metrics=program.system_metrics) as run_id:
+            with refusals_told(), tracking.tracked(program.name, system_metrics=program.system_metrics) as run_id:
                 _run(program, given, run_id)
     except StoppedError as error:
         click.echo(f"Stopped: {error}", err=True)

@@ -44,7 +44,7 @@ class Study:
 
 
 # Files that wait for other processes come first, so that no worker is left alone with one at the end.
-_FIRST = ("test_study.py", "test_commands.py", "test_real_comics.py")
+_FIRST = ("test_study.py", "test_commands.py", "test_real_comics.py", "test_server.py")
 # File -> the one whose costly fixture, or imports, it shares.
 _TOGETHER = {
     "tests/test_ui.py": "tests/test_study.py",

@@ -9,6 +9,7 @@ import click
 
 from cloze.errors import ClozeError
 from mlflow_projects.program import cache_folder, quieten_libraries
+from mlflow_projects.refusals import refusals_told
 
 
 def _explain(run: str, form: str) -> None:
@@ -21,7 +22,8 @@ def _explain(run: str, form: str) -> None:
     from mlflow_projects.reasons import explain as find_reasons
 
     try:
-        reasons = find_reasons(run.removeprefix("runs:/"), cache_folder())
+        with refusals_told():
+            reasons = find_reasons(run.removeprefix("runs:/"), cache_folder())
     except ClozeError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)

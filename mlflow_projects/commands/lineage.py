@@ -9,6 +9,7 @@ import click
 
 from cloze.errors import ClozeError
 from mlflow_projects.program import cache_folder, quieten_libraries
+from mlflow_projects.refusals import refusals_told
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -27,10 +28,11 @@ def _lineage(run: str, way: str, form: str) -> None:
     from mlflow_projects.ancestry import Ancestry
 
     try:
-        ancestry = Ancestry(cache_folder())
-        run_id = ancestry.run_of(run)
-        found = {"made from": ancestry.up(run_id)} if way != "down" else {}
-        found |= {"made of it": ancestry.down(run_id)} if way != "up" else {}
+        with refusals_told():
+            ancestry = Ancestry(cache_folder())
+            run_id = ancestry.run_of(run)
+            found = {"made from": ancestry.up(run_id)} if way != "down" else {}
+            found |= {"made of it": ancestry.down(run_id)} if way != "up" else {}
     except ClozeError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)

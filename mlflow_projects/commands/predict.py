@@ -12,6 +12,7 @@ import click
 
 from cloze.errors import ClozeError, DataError, SettingsError
 from mlflow_projects.program import quieten_libraries
+from mlflow_projects.refusals import refusals_told
 
 _CHAMPION = "models:/cloze-pred@champion"
 
@@ -77,7 +78,8 @@ def _answer(adapter: str, contents: Sequence[bytes], texts: Sequence[str]) -> di
 
     from mlflow_projects.registry import find_version
 
-    uri, _ = find_version(adapter)
+    with refusals_told():
+        uri, _ = find_version(adapter)
     try:
         model = mlflow.pyfunc.load_model(uri, suppress_warnings=True)
         request = {"images": [base64.b64encode(content).decode() for content in contents], "texts": list(texts)}

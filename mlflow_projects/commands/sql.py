@@ -14,6 +14,7 @@ import click
 
 from cloze.errors import ClozeError, SettingsError
 from mlflow_projects.program import cache_folder, quieten_libraries, state_folder
+from mlflow_projects.refusals import refusals_told
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,7 +61,8 @@ def _sql(
         if query:
             values, command = query.bind(values), query.sql
         wanted = Filter(runs, _pairs("tag", tags), paradigm or "", experiment)
-        records = collect(wanted, cache_folder())
+        with refusals_told():
+            records = collect(wanted, cache_folder())
         with open_warehouse(records, cache_folder()) as warehouse:
             if command is None:
                 _prompt(warehouse, len(records))
