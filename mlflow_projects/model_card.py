@@ -1,8 +1,11 @@
 """What a version in the registry says of itself: a card and tags made from its runs, anew after every evaluation."""
 
+import logging
 from typing import TYPE_CHECKING
 
+from cloze.errors import MissingInputError
 from mlflow_projects import tracking
+from mlflow_projects.refusals import RefusedError, refusals_told
 from mlflow_projects.registry import require_version
 
 if TYPE_CHECKING:
@@ -11,6 +14,8 @@ if TYPE_CHECKING:
 
     from cloze.reporting.model_card import Evaluation, Trained
     from mlflow_projects.program import Finished
+
+log = logging.getLogger(__name__)
 
 EVALUATIONS = "cloze.evaluations"
 LIFT = "cloze.lift"
@@ -22,14 +27,23 @@ def credit(finished: "Finished", trained: "Run") -> None:
     """Give an adapter's version the evaluation that has just been made of it.
 
     The run says which adapter it judged. Where nothing was hidden from the model, its scores against its own labels
-    are also those of the version's logged model, so that MLflow's page of models can be sorted by them.
+    are also those of the version's logged model, so that MLflow's page of models can be sorted by them. A version that
+    was deleted, or that belongs to somebody else, is left as it is, with a warning: the evaluation stands.
     """
-    from cloze.reporting.model_card import own_figures
-
     tracking.set_tags({"cloze.adapter_digest": trained.data.tags["cloze.digest.adapter"]})
     uri = trained.data.tags.get("cloze.model_version", "")
     if not uri:
         return
+    try:
+        with refusals_told():
+            _credit_version(uri, finished)
+    except (MissingInputError, RefusedError) as error:
+        log.warning("this evaluation is not noted at %s: %s", uri, error)
+
+
+def _credit_version(uri: str, finished: "Finished") -> None:
+    from cloze.reporting.model_card import own_figures
+
     version = require_version(uri)
     paradigm = finished.resolved.tags.get("cloze.paradigm")
     if paradigm == version.tags["cloze.paradigm"] and not _hidden(tracking.get_run(finished.run_id)):

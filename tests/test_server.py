@@ -112,6 +112,17 @@ def test_sql_and_lineage_work_against_it(server, study):
     assert "comics  sample" in shown.stdout
 
 
+def test_an_evaluation_of_somebody_elses_adapter_stands_though_its_version_cannot_be_changed(server, study):
+    given = server.as_user("bob", MLFLOW_EXPERIMENT_NAME="bob")
+    tuned = "select run_id from runs where run_name = 'tuned'"
+    asked = run(["-m", "mlflow_projects.cli", "sql", "-c", tuned, "--format", "json"], given)
+    (predicted,) = [row["run_id"] for row in json.loads(asked.stdout)]
+    words = ["--predictions", f"runs:/{predicted}", "--pred_labels", "none", "--descp_labels", "none"]
+    done = run(["-m", "jobs.eval", *words, "--resamples", "100"], given)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "this evaluation is not noted at models:/cloze-pred/1" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -141,7 +141,8 @@ def _cell(value: Any) -> str:
         return f"{value:.4f}" if 1e-3 <= abs(value) < 1e6 or value == 0 else f"{value:.4g}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    text = " ".join(str(value).split())
+    # What a model wrote must not steer the terminal.
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(value).split()))
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
 

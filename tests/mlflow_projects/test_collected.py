@@ -149,6 +149,15 @@ def test_an_answer_in_every_format(local, ask, tmp_path, form):
         assert text.splitlines()[-1] == "(1 row)"
 
 
+@pytest.mark.parametrize("form", ["table", "markdown"])
+def test_what_a_model_wrote_does_not_steer_the_terminal(local, ask, form):
+    done = ask("-c", "select chr(27) || '[2J' || chr(7) || 'a|b' as said", "--format", form)
+    assert done.exit_code == 0
+    assert "\x1b" not in done.stdout
+    assert "\x07" not in done.stdout
+    assert "\N{REPLACEMENT CHARACTER}[2J" in done.stdout
+
+
 def test_a_named_question_with_a_parameter(local, ask):
     done = ask("two_by_two", "-p", "metric=rougeL", "--format", "json")
     (row,) = json.loads(done.stdout)
