@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloze.errors import MissingInputError
-from mlflow_projects import tracking
+from mlflow_projects import artifacts, tracking
 from mlflow_projects.reasons import PARTS
 from mlflow_projects.registry import find_version
 
@@ -41,6 +41,7 @@ class Ancestry:
     """All runs of our steps in a store, by what they read."""
 
     def __init__(self, cache: Path) -> None:
+        tracking.require_store()
         self._cache = cache
         self._runs = {run.info.run_id: run for run in tracking.find_runs("tags.`cloze.step` != ''")}
         self._versions: dict[str, list[ModelVersion]] = defaultdict(list)
@@ -98,7 +99,7 @@ class Ancestry:
 
     def _outside(self, run: "Run") -> list[Node]:
         """What the run read that no run made: comics and other files, with their digests."""
-        contents = (tracking.logged_json(run, PARTS, self._cache) or {}).get("contents", {})
+        contents = (artifacts.logged_json(run, PARTS, self._cache) or {}).get("contents", {})
         given = {name.removeprefix("cfg."): value for name, value in run.data.params.items()}
         found = [Node(name, given.get(name, ""), {name: digest}) for name, digest in contents.items()]
         if "comics" in given and "comics" not in contents:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cloze.errors import SettingsError, UserError
 from cloze.tables import SCHEMAS
 from cloze.warehouse import RunRecord
-from mlflow_projects import tracking
+from mlflow_projects import artifacts, tracking
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -55,6 +55,7 @@ def collect(wanted: Filter, cache: Path) -> list[RunRecord]:
         SettingsError: no such experiment.
         MissingInputError: no such run.
     """
+    tracking.require_store()
     experiments = tracking.experiments()
     if wanted.experiment and wanted.experiment not in experiments.values():
         raise SettingsError("experiment", wanted.experiment, f"one of {', '.join(sorted(experiments.values()))}")
@@ -99,7 +100,7 @@ def _tables(run: "Run", cache: Path) -> dict[str, Path]:
     for name in SCHEMAS:
         if f"cloze.digest.{name}.parquet" in run.data.tags:
             try:
-                here[name] = tracking.artifact_path(run, f"{name}.parquet", cache)
+                here[name] = artifacts.artifact_path(run, f"{name}.parquet", cache)
             except UserError as error:
                 log.warning("%s (run %s, %s)", error, run.info.run_id, run.info.run_name)
     return here

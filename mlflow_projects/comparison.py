@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloze.digests import file_digest
 from cloze.errors import MissingInputError
-from mlflow_projects import tracking
+from mlflow_projects import artifacts, tracking
 from mlflow_projects.model_card import credit
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def _cell(run: "Run", cache: Path) -> dict[str, Any]:
         "metrics": run.data.metrics,
         "curves": {name: tracking.metric_history(run.info.run_id, name) for name in sorted(curves)},
         "settings": settings,
-        "fingerprint": tracking.read_json(predicted, "fingerprint.json", cache) if predicted else {},
-        "signatures": tracking.read_json(run, "signatures.json", cache),
+        "fingerprint": artifacts.read_json(predicted, "fingerprint.json", cache) if predicted else {},
+        "signatures": artifacts.read_json(run, "signatures.json", cache),
         "tables": tables,
     }
 
@@ -90,9 +90,9 @@ def _path(uri: str, cache: Path) -> str | None:
     if not uri or uri == "none":
         return None
     if not uri.startswith("runs:/"):
-        return str(tracking.given_path(uri)[0])
+        return str(artifacts.given_path(uri)[0])
     run_id, name = _parts(uri)
-    return str(tracking.artifact_path(tracking.get_run(run_id), name, cache))
+    return str(artifacts.artifact_path(tracking.get_run(run_id), name, cache))
 
 
 def _parts(uri: str) -> tuple[str, str]:

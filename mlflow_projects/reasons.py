@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloze.errors import MissingInputError
-from mlflow_projects import tracking
+from mlflow_projects import artifacts, tracking
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -42,6 +42,7 @@ def explain(run_id: str, cache: Path) -> list[Reason]:
     Raises:
         MissingInputError: no such run, or not a step of ours.
     """
+    tracking.require_store()
     run = tracking.get_run(run_id)
     if "cloze.step" not in run.data.tags:
         raise MissingInputError(f"run {run_id} is not a step of ours: it has no tag cloze.step")
@@ -64,14 +65,14 @@ def _reused(run: "Run") -> Iterator[Reason]:
 
 def _why_it_ran(run: "Run", cache: Path) -> Reason:
     step, name = run.data.tags["cloze.step"], run.info.run_name or ""
-    parts = tracking.logged_json(run, PARTS, cache)
+    parts = artifacts.logged_json(run, PARTS, cache)
     if parts is None:
         return Reason(
             run.info.run_id, name, step, "ran", (f"it recorded no {PARTS}: it ended before its inputs were known",)
         )
     nearest: tuple[list[str], Run] | None = None
     for earlier in _earlier(run, step):
-        other = tracking.logged_json(earlier, PARTS, cache)
+        other = artifacts.logged_json(earlier, PARTS, cache)
         if other is not None:
             found = differences(other, parts)
             if nearest is None or len(found) < len(nearest[0]):

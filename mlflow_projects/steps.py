@@ -20,7 +20,7 @@ from cloze.errors import ClozeError, MissingInputError, SettingsError
 from cloze.locks import locked
 from cloze.settings import Settings, TableInput, inputs, parse, words
 from cloze.stage import StoppedError
-from mlflow_projects import tracking
+from mlflow_projects import artifacts, tracking
 from mlflow_projects.program import find_program
 from mlflow_projects.provenance import ROOT
 from mlflow_projects.registry import find_version
@@ -212,11 +212,11 @@ class Steps:
             version, run_id = find_version(value)
             return self._of_run(tracking.require_finished(run_id), source.artifact, version)
         try:
-            path, digest = tracking.given_path(value)
+            path, digest = artifacts.given_path(value)
         except MissingInputError as error:
             expected = f"{source.artifact} was expected: runs:/ID, models:/NAME/VERSION or a path"
             raise MissingInputError(f"{error}; {expected}") from error
-        return Input(tracking.pinned(path, digest), path, digest)
+        return Input(artifacts.pinned(path, digest), path, digest)
 
     def _find_many(self, value: str, source: TableInput) -> Input:
         """Evaluated runs, described in one file; a study stands for its evaluated runs."""
@@ -228,10 +228,10 @@ class Steps:
             evaluated = run.data.tags.get("cloze.evaluated", "")
             runs += [tracking.require_finished(part) for part in evaluated.split(",")] if evaluated else [run]
         path = describe_runs(runs, self.cache)
-        return Input(",".join(run.info.run_id for run in runs), path, tracking.artifact_digest(path))
+        return Input(",".join(run.info.run_id for run in runs), path, artifacts.artifact_digest(path))
 
     def _of_run(self, run: "Run", name: str, uri: str = "") -> Input:
-        path = tracking.artifact_path(run, name, self.cache)
+        path = artifacts.artifact_path(run, name, self.cache)
         return Input(uri or f"runs:/{run.info.run_id}/{name}", path, run.data.tags[f"cloze.digest.{name}"], run)
 
     def _inherit(self, name: str, source: TableInput, settings: Settings, found: Mapping[str, Input]) -> Input | None:

@@ -19,7 +19,7 @@ import yaml
 from cloze.errors import DataError, SettingsError
 from cloze.settings import setting
 from cloze.stage import Workspace
-from mlflow_projects import tracking
+from mlflow_projects import artifacts, tracking
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -131,8 +131,8 @@ def _run_all(study: Mapping[str, StudyStep], workers: int, steps: "Steps") -> "d
 
 def _show(report: "Run", workspace: Workspace) -> None:
     """Print the 2x2 table and where the report lies; keep a copy of the report with the study."""
-    table = tracking.artifact_path(report, "two_by_two.txt", workspace.cache).read_text(encoding="utf-8")
-    page = tracking.artifact_path(report, "report.html", workspace.cache)
+    table = artifacts.artifact_path(report, "two_by_two.txt", workspace.cache).read_text(encoding="utf-8")
+    page = artifacts.artifact_path(report, "report.html", workspace.cache)
     (workspace.out / "two_by_two.txt").write_text(table, encoding="utf-8")
     (workspace.out / "report.html").write_bytes(page.read_bytes())
     click.echo(f"\n{table}\nreport: {page}\nMLflow UI: make ui\n")

@@ -77,7 +77,9 @@ def _answer(adapter: str, contents: Sequence[bytes], texts: Sequence[str]) -> di
     from mlflow.exceptions import MlflowException
 
     from mlflow_projects.registry import find_version
+    from mlflow_projects.tracking import require_store
 
+    require_store()
     with refusals_told():
         uri, _ = find_version(adapter)
     try:

@@ -195,6 +195,16 @@ def test_what_cannot_be_asked_ends_with_2_and_says_why(local, ask, words, said):
     assert said in done.stderr
 
 
+@pytest.mark.parametrize("words", [["sql", "two_by_two"], ["explain", "f" * 32], ["lineage", "f" * 32]])
+def test_looking_makes_no_store(monkeypatch, tmp_path, words):
+    monkeypatch.setenv("CLOZE_CACHE", str(tmp_path / "cache"))
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2
+    assert "no tracking store; set MLFLOW_TRACKING_URI" in done.stderr
+    assert not (tmp_path / "mlflow.db").exists()
+
+
 def test_a_damaged_table_is_named_and_the_others_answer(local, ask, caplog):
     run = mlflow.MlflowClient().get_run(local["descp"])
     path = Path(run.info.artifact_uri.removeprefix("file://")) / "labels.parquet"

@@ -12,7 +12,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from cloze.errors import DataError, MissingInputError
-from mlflow_projects import tracking
+from mlflow_projects import artifacts, tracking
 from mlflow_projects.guardian import REASON
 
 # A process that opens a run, prints its id, and does what it is told.
@@ -160,14 +160,14 @@ def test_results_are_found_by_step_key_and_carry_their_lineage(finished):
 
 def test_a_result_that_was_changed_afterwards_is_refused(finished, tmp_path):
     run = tracking.require_finished(finished)
-    path = tracking.artifact_path(run, "panels.parquet", tmp_path)
+    path = artifacts.artifact_path(run, "panels.parquet", tmp_path)
     path.write_bytes(b"other")
     with pytest.raises(DataError, match=r"SHA-256 differs"):
-        tracking.artifact_path(run, "panels.parquet", tmp_path)
+        artifacts.artifact_path(run, "panels.parquet", tmp_path)
 
 
 def test_a_result_that_was_deleted_is_not_reused(finished, tmp_path):
-    Path(tracking.artifact_path(tracking.require_finished(finished), "panels.parquet", tmp_path)).unlink()
+    Path(artifacts.artifact_path(tracking.require_finished(finished), "panels.parquet", tmp_path)).unlink()
     assert tracking.find_finished("ingest", finished) is None
 
 
