@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloze.errors import SettingsError
@@ -281,6 +281,7 @@ def test_without_runs_every_question_has_an_empty_answer(name, tmp_path):
         assert ask(empty, name) == []
 
 
+@settings(max_examples=20)  # each opens a warehouse
 @given(st.lists(st.tuples(st.integers(1, 3), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12))
 def test_paired_differences_are_those_of_numpy(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("property")
@@ -362,6 +363,7 @@ def test_no_other_file_is_read(warehouse, tmp_path, sql):
         warehouse.ask(sql.format(file=file))
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=40))
 def test_values_are_bound_never_pasted(warehouse, value):
     assert ask(warehouse, "two_by_two", metric=value) == []
