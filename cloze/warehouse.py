@@ -5,6 +5,7 @@ these one to one; `sql/marts/` joins them into what questions are asked of. Name
 """
 
 import difflib
+import json
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from cloze.errors import DataError, SettingsError, UserError
 from cloze.tables import SCHEMAS, check_table
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, Statement
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,9 @@ _RUNS = pa.schema(
     [(name, pa.string()) for name in _RUN_WORDS]
     + [(name, pa.timestamp("ms", tz="UTC")) for name in ("started_at", "ended_at")]
 )
+# Nodes of DuckDB's syntax tree that only read, and table functions that open and run nothing.
+_SELECTING = ("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE")
+_TABLE_FUNCTIONS = ("unnest", "range", "generate_series", "json_each", "json_tree")
 _PARAMETER = re.compile(r"^-- \$(?P<name>\w+) = ?(?P<default>[^:]*): (?P<help>.+)$")
 
 
@@ -155,12 +159,23 @@ class Warehouse:
             if len(statements) != 1:
                 raise QueryError(f"{len(statements)} statements; one was expected")
             (statement,) = statements
-            if statement.type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
-                raise QueryError(f"{statement.type.name.lower()} is not allowed: only statements that read are")
+            self._check_reads(statement)
             _check_parameters(set(statement.named_parameters), set(values or {}))
             return self._connection.sql(sql, params=dict(values or {}) or None).to_arrow_table()
         except duckdb.Error as error:
             raise QueryError(str(error)) from error
+
+    def _check_reads(self, statement: "Statement") -> None:
+        """Refuse all but what is known to read: DuckDB calls `with x as (copy ...) select 1` a SELECT too, runs what is
+        given to `query('...')` as text, and may write to the very files that it may read."""
+        import duckdb
+
+        refused = [statement.type.name.lower()] if statement.type != duckdb.StatementType.SELECT else []
+        if not refused:
+            ((tree,),) = self._connection.execute("select json_serialize_sql($1)", [statement.query]).fetchall()
+            refused = sorted(_foreign(json.loads(tree)))
+        if refused:
+            raise QueryError(f"{refused[0]} is not allowed: only statements that read are")
 
     def views(self) -> dict[str, tuple[str, list[str]]]:
         """By name of each view what one row of it is, and its columns."""
@@ -256,6 +271,19 @@ def _view_files() -> list[Path]:
     """Staging first, then marts in an order in which each knows those that it reads."""
     marts = ("evaluations", "predicted", "scored", "cells", "texts", "story_positions", "champions")
     return [*sorted((SQL / "staging").glob("*.sql")), *(SQL / "marts" / f"{name}.sql" for name in marts)]
+
+
+def _foreign(tree: object) -> Iterator[str]:
+    """What in a parsed statement is neither a way of selecting nor a table function that makes rows of its arguments."""
+    if isinstance(tree, dict):
+        kind = str(tree.get("type", ""))
+        if kind.endswith("_NODE") and kind not in _SELECTING:
+            yield kind.removesuffix("_QUERY_NODE").lower()
+        if kind == "TABLE_FUNCTION" and (name := tree["function"]["function_name"]) not in _TABLE_FUNCTIONS:
+            yield f"{name}()"
+    parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    for part in parts:
+        yield from _foreign(part)
 
 
 def _check_parameters(wanted: set[str], given: set[str]) -> None:

@@ -348,6 +348,26 @@ def test_what_would_write_is_refused(warehouse, tmp_path, sql):
 @pytest.mark.parametrize(
     "sql",
     [
+        "with x as (copy (select 1) to '{file}' (use_tmp_file false)) select 1",
+        "select (with x as (copy (select 1) to '{file}' (use_tmp_file false)) select 1)",
+        "explain analyze copy (select 1) to '{file}' (use_tmp_file false)",
+        "from query('with x as (copy (select 1) to ''{file}'' (use_tmp_file false)) select 1')",
+        "with x as (delete from raw.tags returning *) from x",
+        "from main.json_execute_serialized_sql('{{}}')",
+    ],
+)
+def test_nothing_that_writes_hides_in_what_reads(runs, warehouse, sql):
+    """DuckDB calls these SELECT or EXPLAIN, and it may write to the files that it may read."""
+    file = next(run.tables["predictions"] for run in runs if "predictions" in run.tables)
+    before = file.read_bytes()
+    with pytest.raises(QueryError, match="only statements that read are"):
+        warehouse.ask(sql.format(file=file))
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
         "select * from read_csv('/etc/passwd')",
         "select * from read_text('/etc/passwd')",
         "select * from '/etc/passwd'",
