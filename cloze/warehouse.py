@@ -274,7 +274,7 @@ def _view_files() -> list[Path]:
 
 
 def _foreign(tree: object) -> Iterator[str]:
-    """What in a parsed statement is neither a way of selecting nor a table function that makes rows of its arguments."""
+    """What in a parsed statement neither selects nor is a table function that makes rows of its arguments alone."""
     if isinstance(tree, dict):
         kind = str(tree.get("type", ""))
         if kind.endswith("_NODE") and kind not in _SELECTING:
