@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloze.digests import file_digest
 from cloze.errors import MissingInputError
-from mlflow_projects import artifacts, tracking
+from mlflow_projects import artifacts, champions, tracking
 from mlflow_projects.model_card import credit
 
 if TYPE_CHECKING:
@@ -38,15 +39,20 @@ def make_comparable(finished: "Finished") -> None:
 def describe_runs(runs: "Sequence[Run]", cache: Path) -> Path:
     """Write what is known of evaluated runs to a JSON file in the cache, named by its contents.
 
-    The file holds `{"tracking_uri": ..., "cells": [...]}`; a cell has run_id, run_name, paradigm, condition, blind,
-    metrics, curves (name -> [[step, value], ...]), settings, fingerprint, signatures, and tables (name -> local path or
-    null).
+    The file holds `{"tracking_uri": ..., "cells": [...], "decisions": [...]}`; a cell has run_id, run_name, paradigm,
+    condition, blind, metrics, curves (name -> [[step, value], ...]), settings, fingerprint, signatures, and tables
+    (name -> local path or null). Decisions are those about champions of the models that the adapters belong to.
 
     Raises:
         MissingInputError: one of them is not the run of an `eval`.
     """
     cells = [_cell(run, cache) for run in runs]
-    text = json.dumps({"tracking_uri": tracking.public_tracking_uri(), "cells": cells}, sort_keys=True, indent=1)
+    described = {
+        "tracking_uri": tracking.public_tracking_uri(),
+        "cells": cells,
+        "decisions": _decisions(runs, cache),
+    }
+    text = json.dumps(described, sort_keys=True, indent=1)
     folder = cache / "cells"
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{runs[0].info.run_id}.partial"
@@ -63,11 +69,11 @@ def _cell(run: "Run", cache: Path) -> dict[str, Any]:
         )
     settings = {n.removeprefix("cfg."): v for n, v in run.data.params.items() if n.startswith("cfg.")}
     uris = tracking.lineage(run)
-    tables: dict[str, str | None] = {"scores": _path(f"runs:/{run.info.run_id}/scores.parquet", cache)}
+    tables: dict[str, str | None] = {"scores": table_path(f"runs:/{run.info.run_id}/scores.parquet", cache)}
     for name in _TABLES:
-        tables[name] = _path(uris.get(f"{name}.parquet", ""), cache)
+        tables[name] = table_path(uris.get(f"{name}.parquet", ""), cache)
     for name in _LABELS:
-        tables[name] = _path(settings.get(name, ""), cache)
+        tables[name] = table_path(settings.get(name, ""), cache)
     predictions = uris["predictions.parquet"]
     predicted = tracking.get_run(_parts(predictions)[0]) if predictions.startswith("runs:/") else None
     curves = [name for name in run.data.metrics if name.startswith(("train/", "val/"))]
@@ -86,7 +92,21 @@ def _cell(run: "Run", cache: Path) -> dict[str, Any]:
     }
 
 
-def _path(uri: str, cache: Path) -> str | None:
+def _decisions(runs: "Sequence[Run]", cache: Path) -> list[dict[str, Any]]:
+    """About the champions of the models that the runs' adapters are versions of."""
+    adapters = {tracking.lineage(run).get("adapter", "") for run in runs}
+    trained = [tracking.get_run(_parts(uri)[0]) for uri in sorted(adapters) if uri.startswith("runs:/")]
+    versions = [run.data.tags.get("cloze.model_version", "") for run in trained]
+    models = sorted({uri.removeprefix("models:/").partition("/")[0] for uri in versions if uri})
+    return [
+        asdict(each) | {"decided_at": f"{each.decided_at:%Y-%m-%d %H:%M:%S}"}
+        for model in models
+        for each in champions.history(model, cache)
+    ]
+
+
+def table_path(uri: str, cache: Path) -> str | None:
+    """Local path of a table by the URI that a run read it by; None where it read none."""
     if not uri or uri == "none":
         return None
     if not uri.startswith("runs:/"):

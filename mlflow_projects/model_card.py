@@ -4,7 +4,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from cloze.errors import MissingInputError
-from mlflow_projects import tracking
+from mlflow_projects import champions, tracking
 from mlflow_projects.refusals import RefusedError, refusals_told
 from mlflow_projects.registry import require_version
 
@@ -59,13 +59,15 @@ def write_card(uri: str) -> None:
     What it says follows from the runs alone, so of two that write at once either may come last.
     """
     from cloze.reporting.model_card import model_card, own_figures
+    from mlflow_projects.program import cache_folder
 
     version = require_version(uri)
     trained = tracking.get_run(str(version.run_id))
     runs = _evaluations(version.tags["cloze.digest"])
     evaluations = [_evaluation(run) for run in runs]
     store = tracking.client()
-    store.update_model_version(version.name, version.version, model_card(_trained(version, trained), evaluations))
+    past = champions.reigns(version.name, str(version.version), cache_folder())
+    store.update_model_version(version.name, version.version, model_card(_trained(version, trained), evaluations, past))
     tags = {EVALUATIONS: ",".join(run.info.run_id for run in runs[:_MAX_NAMED])}
     seeing = [evaluation for evaluation in evaluations if evaluation.hidden == "none"]
     if seeing:

@@ -1,12 +1,14 @@
 """Adapters in the model registry: weights and their configuration only, never the base."""
 
 import json
+import tempfile
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloze.errors import MissingInputError
-from mlflow_projects import tracking
+from cloze.digests import folder_digest
+from cloze.errors import DataError, MissingInputError
+from mlflow_projects import artifacts, tracking
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -85,6 +87,29 @@ def require_version(uri: str) -> "ModelVersion":
         return store.get_model_version_by_alias(model, alias) if alias else store.get_model_version(model, number)
     except MlflowException as error:
         raise MissingInputError(f"{uri}: {error.message}; `mlflow ui` lists models, versions and aliases") from error
+
+
+def check_registered(version: "ModelVersion", cache: Path) -> str:
+    """SHA-256 of a version's adapter, after checking that its run and the registry both hold just that.
+
+    Raises:
+        DataError: either holds something else.
+        MissingInputError: the version was not made by a step of ours, or its files cannot be fetched.
+    """
+    import mlflow
+
+    uri = f"models:/{version.name}/{version.version}"
+    digest = version.tags.get("cloze.digest")
+    if digest is None:
+        raise MissingInputError(f"{uri} has no tag cloze.digest: `finetune` did not register it")
+    trained = tracking.require_finished(str(version.run_id))
+    path = artifacts.artifact_path(trained, ADAPTER, cache)
+    with tempfile.TemporaryDirectory(prefix="cloze-") as folder:
+        copy = Path(mlflow.artifacts.download_artifacts(artifact_uri=str(version.source), dst_path=folder))
+        for where, found in ((path, path), (f"{uri} in the registry", copy / "artifacts" / ADAPTER)):
+            if not found.is_dir() or folder_digest(found) != digest:
+                raise DataError(where, "is not the adapter that was registered (SHA-256 differs)", "fine-tune again")
+    return digest
 
 
 def _tags(finished: "Finished", paradigm: str) -> dict[str, str]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mlflow_projects.steps import Steps
 
 STUDIES = Path(__file__).parent / "studies"
-_REFERENCE = re.compile(r"@(\w+)")
+_REFERENCE = re.compile(r"(?<![^\s,])@(\w+)")  # not the alias in models:/NAME@ALIAS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -329,6 +329,24 @@ def set_name(name: str) -> None:
         mlflow.set_tag("mlflow.runName", name)
 
 
+def write_once(run_id: str, name: str, value: str) -> str:
+    """What stands as a parameter of a run: this value, or the one that was there first, whoever wrote it.
+
+    Raises:
+        MissingInputError: the run takes no parameter.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client().log_param(run_id, name, value, synchronous=True)
+    except MlflowException as error:
+        standing = get_run(run_id).data.params.get(name)
+        if standing is None:
+            raise MissingInputError(f"run {run_id} takes no parameter: {error.message}") from error
+        return str(standing)
+    return value
+
+
 def copy_metrics(source: "Run", names: Sequence[str]) -> None:
     """Copy metrics with all their steps from another run into the active one."""
     import mlflow

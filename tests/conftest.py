@@ -52,6 +52,7 @@ _TOGETHER = {
     "tests/mlflow_projects/test_finetuned.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/mlflow_projects/test_model_card.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/mlflow_projects/commands/test_predict.py": "tests/mlflow_projects/test_served_adapter.py",
+    "tests/mlflow_projects/test_promotion.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/mlflow_projects/test_registry.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/cloze/scoring/test_evaluate_module.py": "tests/cloze/scoring/test_bertscore.py",
 }

@@ -66,10 +66,18 @@ class Cell:
 
 @dataclass(frozen=True)
 class Described:
-    """What the file says: where the runs were tracked, and the runs in the order of the 2x2."""
+    """What the file says.
+
+    Attributes:
+        tracking_uri: where the runs were tracked.
+        cells: the runs, in the order of the 2x2.
+        decisions: who became or was refused as champion of the models that the runs' adapters are versions of, oldest
+            first: rows of `promotions` with their `run_id`, times as text.
+    """
 
     tracking_uri: str
     cells: list[Cell]
+    decisions: list[dict[str, Any]]
 
 
 def read_cells(path: Path | str) -> Described:
@@ -81,12 +89,12 @@ def read_cells(path: Path | str) -> Described:
     try:
         described = json.loads(Path(path).read_text(encoding="utf-8"))
         rows = described["cells"]
-        tracking_uri = str(described["tracking_uri"])
+        tracking_uri, decisions = str(described["tracking_uri"]), list(described["decisions"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(path, f"not a description of evaluated runs ({error!r})", _REMEDY) from error
     if not rows:
         raise DataError(path, "describes no run", "name at least one evaluated run")
-    return Described(tracking_uri, sorted((_cell(path, i, row) for i, row in enumerate(rows)), key=_order))
+    return Described(tracking_uri, sorted((_cell(path, i, row) for i, row in enumerate(rows)), key=_order), decisions)
 
 
 def titles(cells: Sequence[Cell]) -> list[str]:

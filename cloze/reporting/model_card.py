@@ -11,6 +11,7 @@ from cloze.reporting.estimates import TEXT_METRICS, Estimate, estimate_in
 
 MAX_LENGTH = 5000  # characters: what MLflow's database keeps of a description
 _MAX_EVALUATIONS = 4  # in the card: with more it would not fit
+_MAX_PAST = 5  # of its past as champion
 _FEW_BOOKS = 20  # below that, intervals by book are too narrow (docs/scores.md)
 _SEEN = {
     "pred": "saw the same panels and said what comes next",
@@ -60,6 +61,7 @@ class Card:
         seen: what the writer of the labels saw.
         data, training: names and values to read.
         n_older: evaluations that are left out.
+        past: when it became champion or was refused, in words.
     """
 
     uri: str
@@ -71,6 +73,7 @@ class Card:
     scores: Sequence[Score]
     n_older: int
     limits: Sequence[str]
+    past: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,12 @@ class Trained:
     is_dirty: bool
 
 
-def model_card(trained: Trained, evaluations: Sequence[Evaluation]) -> str:
+def model_card(trained: Trained, evaluations: Sequence[Evaluation], past: Sequence[str] = ()) -> str:
     """The card as Markdown, at most MAX_LENGTH characters.
 
     Args:
         evaluations: newest first; those that hid something from the model come last.
+        past: when it became champion or was refused, in words, oldest first.
     """
     from cloze.reporting.page import environment
 
@@ -120,6 +124,7 @@ def model_card(trained: Trained, evaluations: Sequence[Evaluation]) -> str:
             scores=scores,
             n_older=len(ordered) - n_shown,
             limits=_limits(trained, scores),
+            past=past[-_MAX_PAST:],
         )
         text = template.get_template("model_card.md.j2").render(card=card).strip() + "\n"
         if len(text) <= MAX_LENGTH:

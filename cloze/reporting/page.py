@@ -1,9 +1,9 @@
 """The report as a page: every section's contents, ready for the templates in `reports/`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cloze.reporting.cells import Cell, Described, titles
 from cloze.reporting.comparable import Mark, check_comparable
@@ -85,6 +85,7 @@ class Page:
         fingerprint: in what the runs' fingerprints differ.
         settings: in what their settings differ.
         collections: strips, by sequences table.
+        decisions: about champions, oldest first.
     """
 
     tracking_uri: str
@@ -109,6 +110,7 @@ class Page:
     fingerprint: Difference
     settings: Difference
     collections: list[Collection]
+    decisions: Sequence[Mapping[str, Any]]
 
 
 def make_page(described: Described, n_strips: int, cache: Path, *, is_marked: bool = False) -> Page:
@@ -145,6 +147,7 @@ def make_page(described: Described, n_strips: int, cache: Path, *, is_marked: bo
         fingerprint=differences([cell.fingerprint for cell in cells]),
         settings=differences([cell.settings for cell in cells]),
         collections=_collections(evidence, n_strips, cache),
+        decisions=described.decisions,
     )
 
 

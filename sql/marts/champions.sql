@@ -12,4 +12,5 @@ select
     reason,
     run_id
 from promotions
-where decision in ('promoted', 'rolled back')
+where decision <> 'refused'
+qualify champion_after is not null

@@ -126,6 +126,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[RunRecord]:
             (1, "promoted", "1", None, "1"),
             (2, "refused", "2", "1", "1"),
             (3, "promoted", "3", "1", "3"),
+            (4, "found", "", "3", None),
+            (5, "promoted", "4", None, "4"),
         ]
     ]
     return [
@@ -258,7 +260,8 @@ def test_disagreement_puts_the_widest_spread_first(warehouse):
 def test_champion_history_has_a_row_for_each_spell(warehouse):
     rows = ask(warehouse, "champion_history")
     assert [(row["version"], row["since"].day, row["until"] and row["until"].day) for row in rows] == [
-        ("3", 3, None),
+        ("4", 5, None),
+        ("3", 3, 4),
         ("1", 1, 3),
     ]
 

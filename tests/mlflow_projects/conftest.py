@@ -61,11 +61,31 @@ def finetuned(store_uri: str, environment: dict[str, str], tmp_path_factory: pyt
     shutil.copytree(PROJECT / "cloze" / "sample" / "weights" / "base", base)
     tables = make_tables(tmp_path_factory.mktemp("tables"))
     given = {**environment, "MLFLOW_TRACKING_URI": store_uri}
-    data = ["--sequences", tables.sequences]
-    trained = ["--labels", tables.labels["pred"], "--base", str(base), "--epochs", "2", "--batch", "4"]
-    run_id = _run("finetune", [*data, *trained], given)
-    predicted = _run("predict", [*data, "--adapter", "models:/cloze-pred/1"], given)
+    run_id = _run("finetune", _training(tables, base), given)
+    predicted = _run("predict", ["--sequences", tables.sequences, "--adapter", "models:/cloze-pred/1"], given)
     return Finetuned(run_id, predicted, base, tables, given)
+
+
+def finetune_again(finetuned: Finetuned, seed: int) -> str:
+    """Run that makes another version of the tiny adapter."""
+    return _run("finetune", [*_training(finetuned.tables, finetuned.base), "--seed", str(seed)], finetuned.environment)
+
+
+def _training(tables: Tables, base: Path) -> list[str]:
+    data = ["--sequences", tables.sequences, "--labels", tables.labels["pred"]]
+    return [*data, "--base", str(base), "--epochs", "2", "--batch", "4"]
+
+
+@pytest.fixture(scope="session")
+def evaluated(finetuned: Finetuned) -> str:
+    """Run of `eval` that judged the tiny adapter."""
+    return evaluate(finetuned, "--predictions", f"runs:/{finetuned.predicted}")
+
+
+def evaluate(finetuned: Finetuned, *words: str) -> str:
+    """Id of a run of `eval` on the test sequences of the tables."""
+    labels = [word for name, path in finetuned.tables.labels.items() for word in (f"--{name}_labels", path)]
+    return _run("eval", ["--resamples", "100", *labels, *words], finetuned.environment)
 
 
 def _run(program: str, words: list[str], environment: dict[str, str]) -> str:

@@ -1,28 +1,11 @@
 """After an evaluation the registry knows of it: card, tags, and figures that versions can be sorted by."""
 
 import re
-import subprocess
-import sys
 
 import mlflow
 import pytest
 
-from tests.conftest import PROJECT
-
-
-def evaluate(finetuned, *words: str) -> str:
-    """Id of a run of `eval` on the test sequences of the tables."""
-    command = [sys.executable, "-m", "jobs.eval", "--resamples", "100", *words]
-    for paradigm in ("pred", "descp"):
-        command += [f"--{paradigm}_labels", finetuned.tables.labels[paradigm]]
-    done = subprocess.run(command, cwd=PROJECT, env=finetuned.environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout.partition("eval finished: runs:/")[2][:32]
-
-
-@pytest.fixture(scope="module")
-def evaluated(finetuned) -> str:
-    return evaluate(finetuned, "--predictions", f"runs:/{finetuned.predicted}")
+from tests.mlflow_projects.conftest import evaluate
 
 
 @pytest.fixture(scope="module")

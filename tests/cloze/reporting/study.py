@@ -41,6 +41,21 @@ RUNS = [
     Place("fine-tuned", "pred", "text", {"both": 0.7, "picture": 0.8, "lettering": 0.3}),
 ]
 
+DECISIONS = [
+    {
+        "model": "cloze-pred",
+        "decision": decision,
+        "version": version,
+        "champion_before": before,
+        "champion_after": "1",
+        "policy": "default 0123456789ab",
+        "reason": f"lift +0.2 <b>[+0.1, +0.3] {SCRIPT}",
+        "decided_at": f"2026-01-0{version} 12:00:00",
+        "run_id": version * 32,
+    }
+    for decision, version, before in (("promoted", "1", None), ("refused", "2", "1"))
+]
+
 
 def write_study(folder: Path, places: list[Place] = RUNS, books: int = 8, is_real: bool = False) -> Path:
     """Write tables, pictures and `cells.json`; real comics have neither labels nor facts."""
@@ -60,7 +75,7 @@ def write_study(folder: Path, places: list[Place] = RUNS, books: int = 8, is_rea
         for i, place in enumerate(places)
     ]
     path = folder / "cells.json"
-    path.write_text(json.dumps({"tracking_uri": "sqlite:///mlflow.db", "cells": cells}))
+    path.write_text(json.dumps({"tracking_uri": "sqlite:///mlflow.db", "cells": cells, "decisions": DECISIONS}))
     return path
 
 

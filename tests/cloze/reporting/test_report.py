@@ -164,7 +164,7 @@ def test_real_strips_are_shown_with_the_text_of_the_model(real_data, tmp_path):
         "tables": tables,
     }
     cells = tmp_path / "cells.json"
-    cells.write_text(json.dumps({"tracking_uri": "", "cells": [cell]}))
+    cells.write_text(json.dumps({"tracking_uri": "", "cells": [cell], "decisions": []}))
     built = build(cells, tmp_path / "report")
     assert built.metrics["n_strips"] == len(rows) > 0
     assert built.metrics["n_pictures"] == 6 * len(rows)
@@ -241,3 +241,11 @@ def test_what_is_shown_of_comparisons_is_what_the_table_holds(report):
 def test_another_word_for_compare_is_refused():
     with pytest.raises(SettingsError, match="compare is 'force'; it must be one of refuse, mark"):
         ReportSettings(compare="force")
+
+
+def test_the_page_says_who_was_champion_when_and_why(report):
+    section = report.html.partition('<section id="champions">')[2].partition("</section>")[0]
+    newest, oldest = section.index("refused"), section.index("promoted")
+    assert newest < oldest
+    assert "lift +0.2 &lt;b&gt;[+0.1, +0.3]" in section
+    assert "cloze-pred/1" in section
