@@ -158,11 +158,11 @@ def _oldest_training(model: str) -> str:
 def describe(model: str, cache: Path) -> None:
     """Write the history on the model's page in the registry, newest first."""
     store = tracking.client()
-    rows = [
-        f"| {each.decided_at:%Y-%m-%d %H:%M:%S} | {each.decision} | {each.version} | {each.champion_after or 'none'} "
-        f"| {plain(each.reason)} | `{each.run_id[:8]}` |"
-        for each in reversed(history(model, cache))
-    ]
+    rows = []
+    for each in reversed(history(model, cache)):
+        facts = (f"{each.decided_at:%Y-%m-%d %H:%M:%S}", each.decision, each.version, each.champion_after or "none")
+        padded = " | ".join(f"{fact}&nbsp;" for fact in facts)
+        rows.append(f"| {padded} | {plain(each.reason)} | `{each.run_id[:8]}` |")
     text = f"LoRA adapters of the model {model}.\n\n### Champions\n\n"
     text += "| when (UTC) | decision | version | champion then | why | run |\n|---|---|---|---|---|---|\n"
     for row in rows:

@@ -43,8 +43,14 @@ def test_logged_models_can_be_sorted_by_lift(store, version, evaluated, evaluate
         order_by=[{"field_name": "metrics.own/lift/rougeL", "ascending": False}],
         output_format="list",
     )
-    assert [f"models:/{model.model_id}" for model in found] == [version.source]
-    lift = next(metric for metric in found[0].metrics or [] if metric.key == "own/lift/rougeL")
+    lifts = {
+        f"models:/{model.model_id}": metric
+        for model in found
+        for metric in model.metrics or []
+        if metric.key == "own/lift/rougeL"
+    }
+    assert [metric.value for metric in lifts.values()] == sorted((m.value for m in lifts.values()), reverse=True)
+    lift = lifts[version.source]
     read = next(given.dataset for given in run.inputs.dataset_inputs if given.dataset.name == "sequences")
     assert (lift.run_id, lift.dataset_name, lift.dataset_digest) == (evaluated, "sequences", read.digest)
     assert lift.value == pytest.approx(run.data.metrics["lift/pred/rougeL"])

@@ -227,7 +227,7 @@ def test_the_history_stands_on_the_model_and_its_versions(store, promote, reigni
     page = store.get_registered_model(MODEL).description
     newest = next(line for line in page.splitlines() if line.startswith("| 2"))
     assert f"`{refused[:8]}`" in newest
-    assert "| refused | 2 | 1 |" in newest
+    assert "| refused&nbsp; | 2&nbsp; | 1&nbsp; |" in newest
     assert f"was refused as champion (runs:/{refused})" in store.get_model_version(MODEL, "2").description
     assert "became champion (runs:/" in store.get_model_version(MODEL, "1").description
 
