@@ -93,8 +93,7 @@ def test_keys_and_values_of_prompts_count_and_their_activations_do_not(config):
     assert estimate(config, settings, load, checkpointing=False).activations == found.kept
 
 
-@pytest.mark.parametrize("with_vision", [False, True])
-@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize(("with_vision", "checkpointing"), [(False, True), (True, False)])
 def test_a_step_without_memory_counts_what_the_same_step_with_memory_does(config, with_vision, checkpointing):
     settings = replace(SETTINGS, vision_lora=with_vision)
     really, seeming = made(config, settings, "cpu"), made(config, settings, "meta")
@@ -109,8 +108,7 @@ def test_a_step_without_memory_counts_what_the_same_step_with_memory_does(config
     assert found.flops == pytest.approx(expected.flops, rel=0.001)
 
 
-@pytest.mark.parametrize("vision_lora", [False, True])
-@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize(("vision_lora", "checkpointing"), [(False, False), (True, True)])
 def test_three_and_four_layers_tell_of_all(config, vision_lora, checkpointing):
     settings = replace(SETTINGS, vision_lora=vision_lora)
     model = made(config, settings, "meta")
