@@ -1,0 +1,1 @@
+"""The sixth panel drawn: prompts, Stable Diffusion with LoRA, lettering, and what a drawing is judged by."""

@@ -1,0 +1,144 @@
+"""The `render` step: predictions drawn as the sixth panel, lettered, and laid out beside what was really there."""
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloze.rendering.render_settings import RenderSettings
+from cloze.stage import Workspace
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from cloze.data.images import ImageFolder
+    from cloze.rendering.diffusion import Drawing, How, Painter
+    from cloze.rendering.prompt import Compiled
+
+logger = logging.getLogger(__name__)
+
+_SLOW_S = 30.0  # a picture; above it a person is told how long all will take
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One picture that is to be drawn."""
+
+    sequence_id: str
+    compiled: "Compiled"
+    seed: int
+    row: dict[str, Any]
+
+
+def render(settings: RenderSettings, workspace: Workspace) -> dict[str, float]:
+    """Draw predictions.
+
+    Leaves `renders.parquet`, `panels/` (PNG, lettered where asked for), `drawn/` (the same without lettering),
+    `contact_sheet.png` and `prompts.json` (what was left out of each prompt). A picture that was drawn before by the
+    same weights from the same prompt, seed and settings is taken from the cache, so a run that was stopped goes on.
+
+    Returns:
+        Counts of what was drawn and what could not be (empty predictions, black pictures, numbers that are not finite,
+        what the base's own checker withheld), and how many tokens had to be left out of prompts.
+
+    Raises:
+        MissingInputError: the base is not there.
+        DataError: a table that does not belong to the others; a LoRA of another base.
+    """
+    import torch
+
+    from cloze.data.images import ImageFolder
+    from cloze.rendering.diffusion import How, load_painter
+    from cloze.tables import images_uri, read_table, table, with_images, write_table
+
+    torch.set_num_threads(settings.threads)
+    sequences = read_table(settings.sequences, "sequences")
+    lora = Path(settings.lora) if settings.lora else None
+    painter = load_painter(settings.base_sd, lora=lora, precision=settings.precision, memory=settings.memory)
+    wanted, counts = _wanted(settings, sequences.to_pylist(), painter)
+    how = How(settings.steps, settings.guidance, settings.negative, settings.size or painter.size, settings.strength)
+    images = ImageFolder(images_uri(sequences), str(workspace.cache))
+    drawings = _draw_all(painter, wanted, how, settings, images, workspace.cache)
+    counts |= {f"pictures_{state}": n for state, n in Counter(each.state for each in drawings.values()).items()}
+    rows = []
+    for each in wanted:
+        drawing = drawings[each.sequence_id]
+        if drawing.picture is not None:
+            rows.append(_keep(each, drawing.picture, settings, workspace.out))
+    write_table(with_images(table("renders", rows), images_uri(sequences)), workspace.out / "renders.parquet")
+    prompts = {each.sequence_id: asdict(each.compiled) for each in wanted}
+    (workspace.out / "prompts.json").write_text(json.dumps(prompts, indent=1), encoding="utf-8")
+    return {"renders": len(rows), **counts}
+
+
+def _wanted(
+    settings: RenderSettings, sequences: Sequence[dict[str, Any]], painter: "Painter"
+) -> tuple[list[Wanted], dict[str, float]]:
+    """What is to be drawn, and what was counted on the way."""
+    from cloze.digests import drawn
+    from cloze.errors import DataError
+    from cloze.rendering.prompt import compile_prompt
+    from cloze.tables import read_table
+
+    rows = {row["sequence_id"]: row for row in sequences}
+    predicted = read_table(settings.predictions, "predictions", ["sequence_id", "prediction"]).to_pylist()
+    keys = [row["sequence_id"] for row in predicted]
+    for key in keys:
+        if key not in rows:
+            raise DataError(settings.predictions, f"{key} is not a sequence of {settings.sequences}")
+    chosen = [predicted[place] for place in drawn(keys, settings.examples or len(keys))]
+    wanted, n_empty = [], 0
+    for row in chosen:
+        compiled = compile_prompt(row["prediction"], painter.count, painter.window, settings.style)
+        if not row["prediction"].strip():
+            n_empty += 1
+            continue
+        seed = int.from_bytes(hashlib.sha256(f"{settings.seed} {row['sequence_id']}".encode()).digest()[:6])
+        wanted.append(Wanted(row["sequence_id"], compiled, seed, rows[row["sequence_id"]]))
+    cut = [each.compiled.cut for each in wanted]
+    counts: dict[str, float] = {"predictions_empty": n_empty, "prompts_cut": sum(n > 0 for n in cut)}
+    return wanted, counts | {"tokens_cut": sum(cut), "tokens": sum(each.compiled.tokens for each in wanted)}
+
+
+def _draw_all(
+    painter: "Painter", wanted: Sequence[Wanted], how: "How", settings: RenderSettings, images: "ImageFolder", cache: Path
+) -> "dict[str, Drawing]":
+    """Draw batch by batch; each picture is in the cache before the next batch begins."""
+    from PIL import Image
+
+    from cloze.progress import progress
+    from cloze.rendering.diffusion import Drawing, draw, seconds_of_a_picture
+
+    store = cache / "renders"
+    store.mkdir(parents=True, exist_ok=True)
+    weights = [painter.digest, settings.lora and _lora_digest(Path(settings.lora)), settings.precision, settings.batch]
+    places = {each.sequence_id: store / f"{_key(each, how, weights)}.png" for each in wanted}
+    found: dict[str, Drawing] = {}
+    for key, place in places.items():
+        if place.is_file():
+            with Image.open(place) as kept:
+                found[key] = Drawing(kept.convert("RGB"))
+    left = [each for each in wanted if each.sequence_id not in found]
+    if left and painter.pipeline.device.type == "cpu" and painter.size > 64:
+        each_s = seconds_of_a_picture(painter, how, min(settings.batch, len(left)))
+        if each_s > _SLOW_S:
+            logger.info("%d pictures at %.0f s each: about %.1f h on this processor", len(left), each_s, len(left) * each_s / 3600)
+    with progress(len(wanted), "picture") as tell:
+        tell(len(found))
+        for start in range(0, len(left), settings.batch):
+            part = left[start : start + settings.batch]
+            starts = [images.load(each.row["context"][-1]["image"]) for each in part] if settings.strength else ()
+            for each, drawing in zip(
+                part, draw(painter, [e.compiled.text for e in part], [e.seed for e in part], how, starts), strict=True
+            ):
+                found[each.sequence_id] = drawing
+                if drawing.picture is not None:
+                    partial = places[each.sequence_id].with_suffix(".partial")
+                    drawing.picture.save(partial, format="png")
+                    partial.rename(places[each.sequence_id])
+            tell(len(part))
+    return found
