@@ -1,1 +1,1 @@
-"""The sixth panel drawn: prompts, Stable Diffusion with LoRA, lettering, and what a drawing is judged by."""
+"""The sixth panel drawn: prompt, picture, lettering, and how near it comes to the true panel."""
