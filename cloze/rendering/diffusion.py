@@ -13,15 +13,15 @@ from diffusers import DiffusionPipeline, StableDiffusionImg2ImgPipeline, StableD
 from PIL import Image
 
 from cloze.digests import folder_digest
-from cloze.errors import DataError, MissingInputError, SettingsError
+from cloze.errors import MissingInputError, SettingsError
 from cloze.hub import is_offline
+from cloze.rendering.lora import load_lora
 from cloze.rendering.patch_vae import PatchVAE
 
 DATA_FILES = ("../sample/weights/sd",)  # steps that draw run again where the miniature changed
 SAMPLE = "sample"
 SAMPLE_SD = Path(__file__).parent.parent / "sample" / "weights" / "sd"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_LORA_FILE = "pytorch_lora_weights.safetensors"
 _BLACK = 2  # of 255: what no panel is darker than everywhere
 
 logger = logging.getLogger(__name__)
@@ -35,12 +35,14 @@ class Painter:
         name: of the base, as the user named it.
         digest: of the folder's files, or the hub's revision.
         size: width and height that the base draws best, in pixels.
+        lora_digest: of the LoRA's files; empty without one.
     """
 
     pipeline: Any
     name: str
     digest: str
     size: int
+    lora_digest: str = ""
 
     @property
     def window(self) -> int:
@@ -117,29 +119,7 @@ def load_painter(base: str, *, lora: Path | None, precision: str, memory: str, d
     if memory != "none":
         pipeline.vae.enable_slicing()
     size = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
-    return Painter(pipeline, base, digest, size)
-
-
-def load_lora(pipeline: Any, folder: Path, digest: str) -> None:
-    """Put a LoRA into a pipeline.
-
-    Raises:
-        DataError: it is none, it changes nothing of this base, or it was trained on another.
-    """
-    path = folder / _LORA_FILE
-    if not path.is_file():
-        raise DataError(folder, f"no {_LORA_FILE}; a LoRA in diffusers' format was expected", "see `finetune_sd`")
-    from cloze.rendering.lora import trained_on
-
-    trained = trained_on(folder)
-    if trained != digest:
-        raise DataError(folder, f"trained on a base with the digest {trained[:20]}; this one has {digest[:20]}")
-    try:
-        pipeline.load_lora_weights(folder, weight_name=_LORA_FILE, local_files_only=True)
-    except (ValueError, RuntimeError, KeyError, OSError) as error:
-        raise DataError(path, f"not a LoRA for this base ({error})") from error
-    if not pipeline.get_active_adapters():  # diffusers passes over files in which it finds none, with a warning
-        raise DataError(path, "holds no LoRA in diffusers' format", "PEFT's own format is another")
+    return Painter(pipeline, base, digest, size, folder_digest(lora) if lora else "")
 
 
 def draw(

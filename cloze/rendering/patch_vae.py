@@ -32,7 +32,9 @@ class PatchVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers has 
     ) -> None:
         super().__init__()
         if 2 ** (len(block_out_channels) - 1) != patch:
-            raise ValueError(f"block_out_channels has {len(block_out_channels)} entries, not those of patches of {patch}")
+            raise ValueError(
+                f"block_out_channels has {len(block_out_channels)} entries, not those of patches of {patch}"
+            )
         self.mean = nn.Parameter(torch.zeros(3, patch, patch), requires_grad=False)
         self.components = nn.Parameter(torch.zeros(latent_channels, 3, patch, patch), requires_grad=False)
         self.spread = nn.Parameter(torch.ones(latent_channels), requires_grad=False)

@@ -32,7 +32,9 @@ class RenderSettings:
     )
     split: str = setting("Split, where predictions have to be made.", default="test")
     base_sd: str = setting("Stable Diffusion: sample, a folder or an id on the hub.", default="sample")
-    lora: str = table_input("LoRA of `finetune_sd`; none draws with the base alone.", made_by="", artifact="lora", optional=True)
+    lora: str = table_input(
+        "LoRA of `finetune_sd`; none draws with the base alone.", made_by="", artifact="lora", optional=True
+    )
     examples: int = setting("Draw at most so many predictions, the same ones in every run; 0 is all.", default=48)
     style: str = setting("Words that every prompt begins with.", default="")
     negative: str = setting("What is not wanted in a picture.", default=NEGATIVE)
@@ -45,7 +47,9 @@ class RenderSettings:
     )
     lettering: bool = setting("Set what is said over the pictures.", default=True)
     batch: int = setting("Pictures drawn at once.", default=8)
-    precision: str = setting("Numbers of weights and arithmetic; 16 bits need a GPU.", default="fp32", choices=PRECISIONS)
+    precision: str = setting(
+        "Numbers of weights and arithmetic; 16 bits need a GPU.", default="fp32", choices=PRECISIONS
+    )
     memory: str = setting(
         "What to do for small GPUs: nothing, the autoencoder one picture at a time, or parts on the GPU only in turn.",
         default="none",

@@ -42,7 +42,7 @@ def render(settings: RenderSettings, workspace: Workspace) -> dict[str, float]:
     same weights from the same prompt, seed and settings is taken from the cache, so a run that was stopped goes on.
 
     Returns:
-        Counts of what was drawn and what could not be (empty predictions, black pictures, numbers that are not finite,
+        Counts of what was drawn and what could not be (predictions in which nothing can be seen, black pictures, numbers that are not finite,
         what the base's own checker withheld), and how many tokens had to be left out of prompts.
 
     Raises:
@@ -51,7 +51,7 @@ def render(settings: RenderSettings, workspace: Workspace) -> dict[str, float]:
     """
     import torch
 
-    from cloze.data.images import ImageFolder
+    from cloze.data.images import open_images
     from cloze.rendering.diffusion import How, load_painter
     from cloze.tables import images_uri, read_table, table, with_images, write_table
 
@@ -61,7 +61,7 @@ def render(settings: RenderSettings, workspace: Workspace) -> dict[str, float]:
     painter = load_painter(settings.base_sd, lora=lora, precision=settings.precision, memory=settings.memory)
     wanted, counts = _wanted(settings, sequences.to_pylist(), painter)
     how = How(settings.steps, settings.guidance, settings.negative, settings.size or painter.size, settings.strength)
-    images = ImageFolder(images_uri(sequences), str(workspace.cache))
+    images = open_images(images_uri(sequences), workspace.cache)
     drawings = _draw_all(painter, wanted, how, settings, images, workspace.cache)
     counts |= {f"pictures_{state}": n for state, n in Counter(each.state for each in drawings.values()).items()}
     rows = []
@@ -91,21 +91,26 @@ def _wanted(
         if key not in rows:
             raise DataError(settings.predictions, f"{key} is not a sequence of {settings.sequences}")
     chosen = [predicted[place] for place in drawn(keys, settings.examples or len(keys))]
-    wanted, n_empty = [], 0
+    wanted, n_unseen = [], 0
     for row in chosen:
         compiled = compile_prompt(row["prediction"], painter.count, painter.window, settings.style)
-        if not row["prediction"].strip():
-            n_empty += 1
+        if not compiled.text:
+            n_unseen += 1
             continue
         seed = int.from_bytes(hashlib.sha256(f"{settings.seed} {row['sequence_id']}".encode()).digest()[:6])
         wanted.append(Wanted(row["sequence_id"], compiled, seed, rows[row["sequence_id"]]))
     cut = [each.compiled.cut for each in wanted]
-    counts: dict[str, float] = {"predictions_empty": n_empty, "prompts_cut": sum(n > 0 for n in cut)}
+    counts: dict[str, float] = {"predictions_unseen": n_unseen, "prompts_cut": sum(n > 0 for n in cut)}
     return wanted, counts | {"tokens_cut": sum(cut), "tokens": sum(each.compiled.tokens for each in wanted)}
 
 
 def _draw_all(
-    painter: "Painter", wanted: Sequence[Wanted], how: "How", settings: RenderSettings, images: "ImageFolder", cache: Path
+    painter: "Painter",
+    wanted: Sequence[Wanted],
+    how: "How",
+    settings: RenderSettings,
+    images: "ImageFolder",
+    cache: Path,
 ) -> "dict[str, Drawing]":
     """Draw batch by batch; each picture is in the cache before the next batch begins."""
     from PIL import Image
@@ -115,7 +120,7 @@ def _draw_all(
 
     store = cache / "renders"
     store.mkdir(parents=True, exist_ok=True)
-    weights = [painter.digest, settings.lora and _lora_digest(Path(settings.lora)), settings.precision, settings.batch]
+    weights = [painter.digest, painter.lora_digest, settings.precision, settings.batch]
     places = {each.sequence_id: store / f"{_key(each, how, weights)}.png" for each in wanted}
     found: dict[str, Drawing] = {}
     for key, place in places.items():
@@ -126,7 +131,12 @@ def _draw_all(
     if left and painter.pipeline.device.type == "cpu" and painter.size > 64:
         each_s = seconds_of_a_picture(painter, how, min(settings.batch, len(left)))
         if each_s > _SLOW_S:
-            logger.info("%d pictures at %.0f s each: about %.1f h on this processor", len(left), each_s, len(left) * each_s / 3600)
+            logger.info(
+                "%d pictures at %.0f s each: about %.1f h on this processor",
+                len(left),
+                each_s,
+                len(left) * each_s / 3600,
+            )
     with progress(len(wanted), "picture") as tell:
         tell(len(found))
         for start in range(0, len(left), settings.batch):
@@ -142,3 +152,29 @@ def _draw_all(
                     partial.rename(places[each.sequence_id])
             tell(len(part))
     return found
+
+
+def _keep(wanted: Wanted, picture: "Image.Image", settings: RenderSettings, out: Path) -> dict[str, Any]:
+    """Write a picture, and its row of the table."""
+    name = f"{wanted.sequence_id}.png"
+    for folder, shown in (
+        ("drawn", picture),
+        ("panels", _lettered(wanted, picture) if settings.lettering else picture),
+    ):
+        place = out / folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shown.save(place, format="png", optimize=True)
+    return {
+        "sequence_id": wanted.sequence_id,
+        "image": f"panels/{name}",
+        "prompt": wanted.compiled.text,
+        "seed": wanted.seed,
+        "metrics": [],
+    }
+
+
+def _key(wanted: Wanted, how: "How", weights: Sequence[object]) -> str:
+    """Digest of everything that decides a picture."""
+    start = wanted.row["context"][-1]["image"] if how.strength else None
+    parts = [wanted.compiled.text, wanted.seed, asdict(how), start, *weights]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,63 @@
+"""LoRA weights of a U-Net on disk: diffusers' own format, and what they were trained on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cloze.errors import DataError
+
+WEIGHTS = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for
+ORIGIN = "base.json"
+
+
+def save_lora(pipeline: Any, folder: Path, base: str, digest: str) -> None:
+    """Write the LoRA of a pipeline's U-Net, and nothing of its base, into a new folder.
+
+    PEFT's own format is read by nothing in diffusers: it passes over such a file with a warning.
+
+    Args:
+        base, digest: name and digest of the base that it was trained on.
+    """
+    from diffusers.utils import convert_state_dict_to_diffusers
+    from peft import get_peft_model_state_dict
+
+    folder.mkdir()
+    weights = convert_state_dict_to_diffusers(get_peft_model_state_dict(pipeline.unet))
+    metadata = pipeline.unet.peft_config["default"].to_dict()
+    pipeline.save_lora_weights(folder, unet_lora_layers=weights, unet_lora_adapter_metadata=metadata)
+    (folder / ORIGIN).write_text(json.dumps({"base": base, "digest": digest}, indent=2) + "\n", encoding="utf-8")
+
+
+def load_lora(pipeline: Any, folder: Path, digest: str) -> None:
+    """Put a LoRA into a pipeline.
+
+    Args:
+        digest: of the pipeline's base.
+
+    Raises:
+        DataError: it is none, or it was trained on another base.
+    """
+    origin = lora_origin(folder)
+    if origin["digest"] != digest:
+        problem = f"trained on {origin['base']} with the digest {origin['digest'][:20]}; this base has {digest[:20]}"
+        raise DataError(folder, problem, "name that base, or train on this one: `mlflow run . -e finetune_sd`")
+    try:
+        pipeline.load_lora_weights(folder, weight_name=WEIGHTS, local_files_only=True)
+    except (ValueError, RuntimeError, KeyError, OSError) as error:
+        raise DataError(folder / WEIGHTS, f"not a LoRA of this base ({error})", "train it again") from error
+    if not pipeline.get_active_adapters():  # diffusers only warns of a file in which it finds none
+        raise DataError(folder / WEIGHTS, "holds no LoRA in diffusers' format", "PEFT's own format is another")
+
+
+def lora_origin(folder: Path) -> dict[str, str]:
+    """`base` and its `digest`, on which a LoRA was trained.
+
+    Raises:
+        DataError: the folder is no LoRA of ours.
+    """
+    for name in (WEIGHTS, ORIGIN):
+        if not (folder / name).is_file():
+            remedy = "`mlflow run . -e finetune_sd` makes one"
+            raise DataError(folder, f"no {name}; the LoRA of a Stable Diffusion was expected", remedy)
+    origin: dict[str, str] = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+    return origin
