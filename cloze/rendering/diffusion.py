@@ -163,7 +163,7 @@ def draw(
 
 
 def seconds_of_a_picture(painter: Painter, how: How, batch: int) -> float:
-    """How long one picture will take, from one step of a batch; some seconds of work for a large base on a processor."""
+    """How long one picture will take, from one step of a batch, which itself takes a while where it matters."""
     began = time.perf_counter()
     draw(painter, [""] * batch, [0] * batch, How(1, how.guidance, how.negative, how.size))
     return (time.perf_counter() - began) * how.steps / batch

@@ -41,8 +41,8 @@ def render(settings: RenderSettings, workspace: Workspace) -> dict[str, float]:
     same weights from the same prompt, seed and settings is taken from the cache, so a run that was stopped goes on.
 
     Returns:
-        Counts of what was drawn and what could not be (predictions in which nothing can be seen, black pictures, numbers that are not finite,
-        what the base's own checker withheld), and how many tokens had to be left out of prompts.
+        Counts of what was drawn and what could not be (predictions in which nothing can be seen, black pictures,
+        numbers that are not finite, what the base's own checker withheld), and of tokens left out of prompts.
 
     Raises:
         MissingInputError: the base is not there.
@@ -166,11 +166,11 @@ def _read(place: Path, n: int) -> "list[Drawing]":
 
 def _keep(wanted: Wanted, picture: "Image.Image", settings: RenderSettings, out: Path) -> dict[str, Any]:
     """Write a picture, and its row of the table."""
+    from cloze.rendering.lettering import letter
+
     name = f"{wanted.sequence_id}.png"
-    for folder, shown in (
-        ("drawn", picture),
-        ("panels", _lettered(wanted, picture) if settings.lettering else picture),
-    ):
+    lettered = letter(picture, wanted.compiled.speech) if settings.lettering else picture
+    for folder, shown in (("drawn", picture), ("panels", lettered)):
         place = out / folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
         shown.save(place, format="png", optimize=True)
