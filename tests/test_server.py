@@ -123,6 +123,28 @@ def test_an_evaluation_of_somebody_elses_adapter_stands_though_its_version_canno
     assert "this evaluation is not noted at models:/cloze-pred/1" in done.stdout
 
 
+POLICY = """
+predict: {examples: 16, max_new_tokens: 16}
+eval: {descp_labels: none, resamples: 200}
+rules:
+  contamination: {books: 0}
+  lift: {metric: rougeL, above: -1}
+"""
+
+
+def test_a_version_is_promoted_by_whom_it_belongs_to_and_nobody_else(server, study, tmp_path):
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    words = ["-m", "jobs.promote", "--adapter", "models:/cloze-pred/1", "--policy", str(tmp_path / "policy.yaml")]
+    refused = run(words, server.as_user("bob", MLFLOW_EXPERIMENT_NAME="bob"))
+    assert (refused.returncode, "does not let bob do this" in refused.stderr) == (2, True), refused.stderr[-2000:]
+    done = run(words, server.as_user("ada", MLFLOW_EXPERIMENT_NAME="ada"))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "started" not in done.stdout  # the study's own evaluation is what it goes by
+    words = ["-m", "mlflow_projects.cli", "sql", "champion_history", "--format", "json"]
+    (spell,) = json.loads(run(words, server.as_user("bob")).stdout)
+    assert (spell["model"], spell["version"], spell["decision"]) == ("cloze-pred", "1", "promoted")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

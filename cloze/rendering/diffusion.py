@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
 from PIL import Image
 
 from cloze.digests import folder_digest
@@ -43,6 +44,11 @@ class Painter:
     digest: str
     size: int
     lora_digest: str = ""
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a picture takes minutes: a base of more than a toy's size on a processor."""
+        return self.pipeline.device.type == "cpu" and self.pipeline.unet.num_parameters() > 10**8
 
     @property
     def window(self) -> int:
@@ -104,9 +110,7 @@ def load_painter(base: str, *, lora: Path | None, precision: str, memory: str, d
     if device == "cpu" and memory == "offload":
         raise SettingsError("memory", memory, "none or slicing where there is no GPU")
     folder, digest = _find(base)
-    parts = {"vae": PatchVAE.from_pretrained(folder / "vae")} if _has_patch_vae(folder) else {}
-    pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=DTYPES[precision], local_files_only=True, **parts)
-    pipeline.to(dtype=DTYPES[precision])
+    pipeline = _load(folder, DTYPES[precision])
     pipeline.set_progress_bar_config(disable=True)
     if device == "cpu":
         pipeline.unet.to(memory_format=torch.channels_last)  # several times faster convolutions
@@ -159,7 +163,7 @@ def draw(
 
 
 def seconds_of_a_picture(painter: Painter, how: How, batch: int) -> float:
-    """How long one picture will take, from one step of a batch; some seconds of work for a large base on a processor."""
+    """How long one picture will take, from one step of a batch, which itself takes a while where it matters."""
     began = time.perf_counter()
     draw(painter, [""] * batch, [0] * batch, How(1, how.guidance, how.negative, how.size))
     return (time.perf_counter() - began) * how.steps / batch
@@ -197,5 +201,16 @@ def _find(base: str) -> tuple[Path, str]:
     return found, f"revision {found.name}"
 
 
-def _has_patch_vae(folder: Path) -> bool:
-    return PatchVAE.__name__ in (folder / "vae" / "config.json").read_text(encoding="utf-8")
+def _load(folder: Path, dtype: torch.dtype) -> Any:
+    if PatchVAE.__name__ not in (folder / "vae" / "config.json").read_text(encoding="utf-8"):
+        return StableDiffusionPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True)
+    vae = PatchVAE.from_pretrained(folder / "vae", dtype=dtype)
+    told, bars = diffusers_logging.get_verbosity(), diffusers_logging.is_progress_bar_enabled()
+    diffusers_logging.set_verbosity_error()  # it would warn that this autoencoder is not one of its own
+    diffusers_logging.disable_progress_bar()  # it is loaded before a bar could be seen
+    try:
+        return StableDiffusionPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True, vae=vae)
+    finally:
+        diffusers_logging.set_verbosity(told)
+        if bars:
+            diffusers_logging.enable_progress_bar()

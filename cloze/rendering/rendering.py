@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from cloze.rendering.prompt import Compiled
 
 logger = logging.getLogger(__name__)
-
-_SLOW_S = 30.0  # a picture; above it a person is told how long all will take
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ def render(settings: RenderSettings, workspace: Workspace) -> dict[str, float]:
     same weights from the same prompt, seed and settings is taken from the cache, so a run that was stopped goes on.
 
     Returns:
-        Counts of what was drawn and what could not be (predictions in which nothing can be seen, black pictures, numbers that are not finite,
-        what the base's own checker withheld), and how many tokens had to be left out of prompts.
+        Counts of what was drawn and what could not be (predictions in which nothing can be seen, black pictures,
+        numbers that are not finite, what the base's own checker withheld), and of tokens left out of prompts.
 
     Raises:
         MissingInputError: the base is not there.
@@ -63,12 +62,12 @@ def render(settings: RenderSettings, workspace: Workspace) -> dict[str, float]:
     how = How(settings.steps, settings.guidance, settings.negative, settings.size or painter.size, settings.strength)
     images = open_images(images_uri(sequences), workspace.cache)
     drawings = _draw_all(painter, wanted, how, settings, images, workspace.cache)
-    counts |= {f"pictures_{state}": n for state, n in Counter(each.state for each in drawings.values()).items()}
-    rows = []
-    for each in wanted:
-        drawing = drawings[each.sequence_id]
-        if drawing.picture is not None:
-            rows.append(_keep(each, drawing.picture, settings, workspace.out))
+    counts |= {f"pictures_{state}": n for state, n in Counter(each.state for each in drawings).items()}
+    rows = [
+        _keep(each, drawing.picture, settings, workspace.out)
+        for each, drawing in zip(wanted, drawings, strict=True)
+        if drawing.picture is not None
+    ]
     write_table(with_images(table("renders", rows), images_uri(sequences)), workspace.out / "renders.parquet")
     prompts = {each.sequence_id: asdict(each.compiled) for each in wanted}
     (workspace.out / "prompts.json").write_text(json.dumps(prompts, indent=1), encoding="utf-8")
@@ -111,56 +110,67 @@ def _draw_all(
     settings: RenderSettings,
     images: "ImageFolder",
     cache: Path,
-) -> "dict[str, Drawing]":
-    """Draw batch by batch; each picture is in the cache before the next batch begins."""
+) -> "list[Drawing]":
+    """Draw batch by batch; the pictures of one are in the cache, all or none, before the next begins."""
+    from cloze.progress import progress
+    from cloze.rendering.diffusion import draw, seconds_of_a_picture
+
+    batches = [wanted[start : start + settings.batch] for start in range(0, len(wanted), settings.batch)]
+    weights = [painter.digest, painter.lora_digest, settings.precision]
+    places = [cache / "renders" / _key(batch, how, weights) for batch in batches]
+    left = sum(len(batch) for batch, place in zip(batches, places, strict=True) if not place.is_dir())
+    if left and painter.is_slow:
+        each_s = seconds_of_a_picture(painter, how, settings.batch)
+        logger.info("%d pictures, %.0f s each on this processor: about %.1f h", left, each_s, left * each_s / 3600)
+    found = []
+    with progress(len(wanted), "picture") as tell:
+        for batch, place in zip(batches, places, strict=True):
+            if not place.is_dir():
+                starts = [images.load(each.row["context"][-1]["image"]) for each in batch] if settings.strength else ()
+                prompts, seeds = [each.compiled.text for each in batch], [each.seed for each in batch]
+                _write(draw(painter, prompts, seeds, how, starts), place)
+            found += _read(place, len(batch))
+            tell(len(batch))
+    return found
+
+
+def _write(drawings: "Sequence[Drawing]", place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".partial-") as folder:
+        made = Path(folder) / "made"
+        made.mkdir()
+        for number, drawing in enumerate(drawings):
+            if drawing.picture is None:
+                (made / f"{number}.txt").write_text(drawing.state, encoding="utf-8")
+            else:
+                drawing.picture.save(made / f"{number}.png", format="png")
+        if not place.exists():  # another process may have been faster
+            made.rename(place)
+
+
+def _read(place: Path, n: int) -> "list[Drawing]":
     from PIL import Image
 
-    from cloze.progress import progress
-    from cloze.rendering.diffusion import Drawing, draw, seconds_of_a_picture
+    from cloze.rendering.diffusion import Drawing
 
-    store = cache / "renders"
-    store.mkdir(parents=True, exist_ok=True)
-    weights = [painter.digest, painter.lora_digest, settings.precision, settings.batch]
-    places = {each.sequence_id: store / f"{_key(each, how, weights)}.png" for each in wanted}
-    found: dict[str, Drawing] = {}
-    for key, place in places.items():
-        if place.is_file():
-            with Image.open(place) as kept:
-                found[key] = Drawing(kept.convert("RGB"))
-    left = [each for each in wanted if each.sequence_id not in found]
-    if left and painter.pipeline.device.type == "cpu" and painter.size > 64:
-        each_s = seconds_of_a_picture(painter, how, min(settings.batch, len(left)))
-        if each_s > _SLOW_S:
-            logger.info(
-                "%d pictures at %.0f s each: about %.1f h on this processor",
-                len(left),
-                each_s,
-                len(left) * each_s / 3600,
-            )
-    with progress(len(wanted), "picture") as tell:
-        tell(len(found))
-        for start in range(0, len(left), settings.batch):
-            part = left[start : start + settings.batch]
-            starts = [images.load(each.row["context"][-1]["image"]) for each in part] if settings.strength else ()
-            for each, drawing in zip(
-                part, draw(painter, [e.compiled.text for e in part], [e.seed for e in part], how, starts), strict=True
-            ):
-                found[each.sequence_id] = drawing
-                if drawing.picture is not None:
-                    partial = places[each.sequence_id].with_suffix(".partial")
-                    drawing.picture.save(partial, format="png")
-                    partial.rename(places[each.sequence_id])
-            tell(len(part))
+    found = []
+    for number in range(n):
+        picture, reason = place / f"{number}.png", place / f"{number}.txt"
+        if reason.exists():
+            found.append(Drawing(None, reason.read_text(encoding="utf-8")))
+            continue
+        with Image.open(picture) as kept:
+            found.append(Drawing(kept.convert("RGB")))
     return found
 
 
 def _keep(wanted: Wanted, picture: "Image.Image", settings: RenderSettings, out: Path) -> dict[str, Any]:
     """Write a picture, and its row of the table."""
+    from cloze.rendering.lettering import letter
+
     name = f"{wanted.sequence_id}.png"
-    for folder, shown in (
-        ("drawn", picture),
-        ("panels", _lettered(wanted, picture) if settings.lettering else picture),
-    ):
+    lettered = letter(picture, wanted.compiled.speech) if settings.lettering else picture
+    for folder, shown in (("drawn", picture), ("panels", lettered)):
         place = out / folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
         shown.save(place, format="png", optimize=True)
@@ -173,8 +183,8 @@ def _keep(wanted: Wanted, picture: "Image.Image", settings: RenderSettings, out:
     }
 
 
-def _key(wanted: Wanted, how: "How", weights: Sequence[object]) -> str:
-    """Digest of everything that decides a picture."""
-    start = wanted.row["context"][-1]["image"] if how.strength else None
-    parts = [wanted.compiled.text, wanted.seed, asdict(how), start, *weights]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+def _key(batch: Sequence[Wanted], how: "How", weights: Sequence[object]) -> str:
+    """Digest of everything that decides the pictures of a batch; company counts, by the last bit of a number."""
+    starts = [each.row["context"][-1]["image"] if how.strength else None for each in batch]
+    parts = [[each.compiled.text, each.seed, start] for each, start in zip(batch, starts, strict=True)]
+    return hashlib.sha256(json.dumps([parts, asdict(how), *weights], sort_keys=True).encode()).hexdigest()
