@@ -224,7 +224,7 @@ def _run_stage(program: Program, steps: "Steps", resolved: "Resolved", run_id: s
 
     with tempfile.TemporaryDirectory(prefix="cloze-") as folder:
         out = Path(folder)
-        workspace = Workspace(out, steps.cache, tracking.log_step_metrics, steps.state, key)
+        workspace = Workspace(out, steps.cache, tracking.log_step_metrics, steps.state, key, tracking.log_step_picture)
         extra = (steps,) if program.steps else ()
         if program.before:
             program.before(resolved.settings)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.entities import Run
     from mlflow.utils.async_logging.run_operations import RunOperations
+    from PIL.Image import Image
 
 log = logging.getLogger(__name__)
 
@@ -392,6 +393,13 @@ def log_step_metrics(metrics: Mapping[str, float], step: int) -> None:
     queued = mlflow.log_metrics(new, step=step, synchronous=False)
     assert queued is not None  # noqa: S101 - it is None where logging is synchronous
     _queued.append(queued)
+
+
+def log_step_picture(name: str, picture: "Image", step: int) -> None:
+    """Log a picture of one step of the active run; MLflow's page shows those of one name by their steps."""
+    import mlflow
+
+    mlflow.log_image(picture, key=name, step=step, synchronous=True)
 
 
 def log_settings(settings: Mapping[str, object], key_parts: Mapping[str, Any]) -> None:
