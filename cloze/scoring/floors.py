@@ -4,7 +4,7 @@ Each takes what an honest predictor never has or hardly uses. To add one, write 
 are scored beside them and are not trivial: no lift is taken over them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -18,21 +18,35 @@ Floor = Callable[[Reference, Examples, int, References], list[str | None]]
 def foreign(reference: Reference, examples: Examples, seed: int, others: References) -> list[str | None]:
     """The same kind of reference of a random example of another book: right in style, wrong in content.
 
-    The draw depends on the seed and the set of examples, not on their order. None where no other book has one.
+    None where no other book has one.
     """
-    order = _canonical(examples)
-    pool = [i for i in order if has_words(reference.texts[i])]  # the books lie together in it
-    pool_groups = examples.groups[pool]
-    starts = np.searchsorted(pool_groups, examples.groups[order], side="left")
-    stops = np.searchsorted(pool_groups, examples.groups[order], side="right")
-    n_others = len(pool) - (stops - starts)
+    pool = [i for i, text in enumerate(reference.texts) if has_words(text)]
+    picks = of_another_group(examples.groups, examples.ids, pool, seed)
+    return [None if pick is None else reference.texts[pick] for pick in picks]
+
+
+def of_another_group(groups: np.ndarray, ids: Sequence[str], pool: Collection[int], seed: int) -> list[int | None]:
+    """For each example the place of a random one of another book; None where there is none.
+
+    The draw depends on the seed and the set of examples, not on their order.
+
+    Args:
+        groups: (n,) the book of each example, or its group of reprints.
+        ids: (n,) the key of each.
+        pool: places that may be drawn.
+    """
+    order, drawable = _canonical(groups, ids), set(pool)
+    places = [i for i in order if i in drawable]  # the books lie together in it
+    starts = np.searchsorted(groups[places], groups[order], side="left")
+    stops = np.searchsorted(groups[places], groups[order], side="right")
+    n_others = len(places) - (stops - starts)
     drawn = np.floor(np.random.default_rng(seed).random(len(order)) * n_others).astype(int)
     drawn += np.where(drawn >= starts, stops - starts, 0)  # step over the own book
-    texts: list[str | None] = [None] * len(order)
+    picks: list[int | None] = [None] * len(order)
     for i, pick, n in zip(order, drawn, n_others, strict=True):
         if n:
-            texts[i] = reference.texts[pool[pick]]
-    return texts
+            picks[i] = places[pick]
+    return picks
 
 
 def length(reference: Reference, examples: Examples, seed: int, others: References) -> list[str | None]:
@@ -45,7 +59,7 @@ def length(reference: Reference, examples: Examples, seed: int, others: Referenc
     """
     if reference.name == "facts":
         return [None] * len(examples)
-    order = _canonical(examples)
+    order = _canonical(examples.groups, examples.ids)
     pool = [i for i in order if has_words(reference.texts[i])]
     blur = np.random.default_rng(seed).random((2, len(order))) / 2  # less than half a word: only ties are decided by it
     wanted = np.array([len(examples.predictions[i].split()) for i in order]) + blur[0]
@@ -102,9 +116,9 @@ def floor_scores(
     return dict(scores)
 
 
-def _canonical(examples: Examples) -> list[int]:
+def _canonical(groups: np.ndarray, ids: Sequence[str]) -> list[int]:
     """Places of the examples by book and id, which does not depend on their order."""
-    return sorted(range(len(examples)), key=lambda i: (examples.groups[i], examples.ids[i]))
+    return sorted(range(len(ids)), key=lambda i: (groups[i], ids[i]))
 
 
 def _nearest(wanted: np.ndarray, groups: np.ndarray, there: np.ndarray, there_groups: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Scores of a run: as tables, one row per sequence, and as means with floors, lift and intervals."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,10 +98,17 @@ def n_known(columns: Columns, metric: str) -> dict[str, int]:
     return {reference: int((~np.isnan(values)).sum()) for reference, values in own.items()}
 
 
-def summary(columns: Columns, groups: np.ndarray, resamples: int, seed: int) -> dict[str, float]:
+def summary(
+    columns: Columns,
+    groups: np.ndarray,
+    resamples: int,
+    seed: int,
+    floors: Collection[str] = FLOORS.keys(),
+    comparators: Collection[str] = COMPARATORS.keys(),
+) -> dict[str, float]:
     """Values of all metrics, floors, lift over the best floor, and intervals of score and lift.
 
-    What is unknown is left out, and so is the lift where no floor is known.
+    What is unknown is left out, and so is the lift where no floor is known. Comparators are told beside the floors.
     """
     samples = _samples(columns, groups, resamples, seed)
     books = {column: _books(values, groups) for column, values in columns.items()}
@@ -110,11 +117,11 @@ def summary(columns: Columns, groups: np.ndarray, resamples: int, seed: int) -> 
     found: dict[str, float] = {}
     for column in (column for column in means if not column.floor):
         name = f"{column.reference}/{column.metric}"
-        beside = {floor: column._replace(floor=floor) for floor in (*FLOORS, *COMPARATORS)}
+        beside = {floor: column._replace(floor=floor) for floor in (*floors, *comparators)}
         found[f"eval/{name}"] = means[column]
         found |= {f"floor/{floor}/{name}": means[rival] for floor, rival in beside.items() if rival in means}
         found |= _ends(name, percentile_interval(samples[column], books[column]))
-        rivals = [rival for floor, rival in beside.items() if floor in FLOORS and rival in means]
+        rivals = [rival for floor, rival in beside.items() if floor in floors and rival in means]
         if rivals:
             found[f"lift/{name}"] = means[column] - max(means[rival] for rival in rivals)
             lifts = [(samples[column] - samples[rival], min(books[column], books[rival])) for rival in rivals]
