@@ -6,6 +6,7 @@ already found says; the newest finished run with the step key that making it wou
 
 import dataclasses
 import logging
+import os
 import re
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from cloze.errors import ClozeError, MissingInputError, SettingsError
 from cloze.locks import locked
 from cloze.settings import Settings, TableInput, inputs, parse, words
-from cloze.stage import StoppedError
+from cloze.stage import REQUEUE_FILE, StoppedError
 from mlflow_projects import artifacts, tracking
 from mlflow_projects.program import find_program
 from mlflow_projects.provenance import ROOT
@@ -300,7 +301,7 @@ class Steps:
             child.send_signal(signal.SIGTERM)
             lines = _relay(child, name)  # what resumes saves what it has done before it ends
         self._children.discard(child)
-        if child.wait() == StoppedError.exit_code:
+        if child.wait() == StoppedError.exit_code or Path(os.environ.get(REQUEUE_FILE, "")).is_file():
             raise StoppedError(f"{name} was asked to stop (runs:/{run_id}); the same command goes on from there")
         if child.returncode != 0:
             tracking.end_vanished(run_id, f"the process ended with status {child.returncode}")
