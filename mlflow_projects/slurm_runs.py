@@ -18,7 +18,9 @@ says it.
 import json
 import os
 import platform
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 OPEN = ("RUNNING", "SCHEDULED")
 _ATTEMPT = "slurm.attempt."
+_OUT_OF_MEMORY = re.compile(r"^slurmstepd.*(exceeded memory limit|oom.kill)", re.IGNORECASE | re.MULTILINE)
 _TAIL_LINES, _TAIL_BYTES = 30, 20_000
 
 
@@ -123,6 +126,7 @@ def settle(run_id: str, job: slurm.Job | None, job_id: str) -> str:
     if run.data.tags.get("slurm.job_id") != job_id:  # it was taken up again, by another job or by none
         return str(run.info.status)
     if job is not None:
+        job = _with_true_reason(run, job)
         _note_state(run, job)
         if not job.has_ended:
             return _follow(run, job)
@@ -177,6 +181,13 @@ def _end(run: "Run", status: str, said: str) -> None:
     if run.info.status != status:
         store.set_terminated(run_id, status)
     end_dependents(tracking.get_run(run_id))
+
+
+def _with_true_reason(run: "Run", job: slurm.Job) -> slurm.Job:
+    """Without cgroups, Slurm ends a job that takes too much memory as FAILED, and says why in its log only."""
+    if job.state == "FAILED" and _OUT_OF_MEMORY.search(tail(run)):
+        return replace(job, state="OUT_OF_MEMORY", reason="")
+    return job
 
 
 def _note_state(run: "Run", job: slurm.Job) -> None:

@@ -1,0 +1,180 @@
+"""Batch jobs on a real Slurm: whatever happens to a job, its run says so."""
+
+import json
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from mlflow_projects.slurm_backend import SlurmRun
+from tests.cloze.data.comics_files import book_rows, write_panels
+from tests.conftest import PROJECT
+from tests.slurm.cluster import await_true
+
+SLOW = 150  # seconds: a time limit, and the loss of a node, take Slurm that long to see
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """Jobs that need time, submitted together; each test looks at one."""
+
+    finished: SlurmRun
+    failed: SlurmRun
+    hungry: SlurmRun
+    late: SlurmRun
+    lost: SlurmRun
+    lost_panels: Path
+    words: str
+
+
+@pytest.fixture(scope="module")
+def submitted(submit, cluster, panels, never, tmp_path_factory) -> Submitted:
+    folder = tmp_path_factory.mktemp("submitted")
+    lost_panels = folder / "panels.parquet"
+    os.mkfifo(lost_panels)
+    words = f"{folder}/a b; touch {folder}/INJECTED; $(touch {folder}/INJECTED) ' \" $HOME"
+    found = Submitted(
+        late=submit("sequences", {"time": "1", "nodelist": "node1"}, panels=never),
+        lost=submit("sequences", {"nodelist": "node2"}, panels=lost_panels),
+        finished=submit("sequences", {"nodelist": "node1"}, panels=panels),
+        failed=submit("sequences", {"nodelist": "node1"}, panels=words),
+        hungry=submit("sequences", {"mem": "60M", "nodelist": "node1"}, panels=panels),
+        lost_panels=lost_panels,
+        words=words,
+    )
+    await_true(lambda: "cloze.host" in mlflow.get_run(found.lost.run_id).data.tags)
+    cluster.lose("node2")
+    return found
+
+
+def attempt(run: mlflow.entities.Run, number: int) -> dict[str, object]:
+    return json.loads(run.data.tags[f"slurm.attempt.{number}"])
+
+
+def test_a_job_that_finishes_leaves_a_finished_run_with_its_attempt_and_its_log(submitted, store):
+    assert submitted.finished.wait()
+    run = store.get_run(submitted.finished.run_id)
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "sequences")
+    assert run.data.tags["slurm.state"] == "COMPLETED"
+    first = attempt(run, 0)
+    assert (first["node"], first["exit_code"], first["outcome"]) == ("node1", 0, "finished")
+    assert first["began"] < first["ended"]
+    log = Path(store.download_artifacts(run.info.run_id, f"slurm/{submitted.finished.job_id}.log"))
+    assert f"sequences finished: runs:/{run.info.run_id}" in log.read_text()
+    assert run.data.metrics["sequences"] > 0
+
+
+def test_a_job_that_fails_says_what_its_program_said_and_no_shell_reads_its_words(submitted, store):
+    assert not submitted.failed.wait()
+    run = store.get_run(submitted.failed.run_id)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["cloze.error"].startswith(f"{submitted.words}: no such file")
+    assert "The last of its log:\n== job" in run.data.tags["cloze.error"]
+    assert run.data.tags["slurm.end"].endswith("exit code 2:0")
+    assert attempt(run, 0)["exit_code"] == 2
+    assert not (submitted.lost_panels.parent / "INJECTED").exists()
+
+
+def test_more_memory_than_asked_for_ends_a_run_with_that_reason(submitted, store):
+    assert not submitted.hungry.wait()
+    run = store.get_run(submitted.hungry.run_id)
+    assert (run.info.status, run.data.tags["slurm.state"]) == ("FAILED", "OUT_OF_MEMORY")
+    assert run.data.tags["cloze.error"].startswith(f"job {submitted.hungry.job_id} ended as OUT_OF_MEMORY on node1: it needed")
+
+
+def test_what_is_wrong_with_a_submission_is_said_before_anything_waits(submit, store):
+    with pytest.raises(Exception, match="contxt is '5'; it must be left out; the parameters are"):
+        submit("sequences", contxt=5)
+    with pytest.raises(Exception, match=r"sbatch\.output is 'x'; it must be left out"):
+        submit("sequences", {"output": "x"})
+    with pytest.raises(Exception, match="partitions is .*a profile has about, sbatch"):
+        submit("sequences", profile={"partitions": "x"})
+    with pytest.raises(Exception, match=r"was not submitted \(runs:/\w+\): sbatch says: .*[Ii]nvalid partition") as told:
+        submit("sequences", {"partition": "nowhere"})
+    run = store.get_run(str(told.value).partition("runs:/")[2][:32])
+    assert run.info.status == "FAILED"
+    assert "nvalid partition" in run.data.tags["cloze.error"]
+
+
+def test_a_warned_job_saves_is_queued_again_and_goes_on_in_its_run(submit, store, cluster, base_folder, tables, tmp_path):
+    given = {"epochs": 4, "batch": 2, "accumulate": 2, "rank": 4, "save_minutes": 0}
+    submitted = submit(
+        "finetune", sequences=tables.sequences, labels=tables.labels["pred"], base=base_folder, **given
+    )
+    await_true(lambda: len(store.get_metric_history(submitted.run_id, "train/loss")) >= 2)
+    cluster.ask("scancel", "--signal=USR1", "--batch", submitted.job_id)
+    await_true(lambda: store.get_run(submitted.run_id).data.tags.get("slurm.restarts") is not None)
+    assert submitted.wait()
+    run = store.get_run(submitted.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["cloze.attempts"] == "2"
+    assert attempt(run, 0)["outcome"] == "stopped, to be queued again"
+    assert attempt(run, 1)["outcome"] == "finished"
+    steps = [metric.step for metric in store.get_metric_history(run.info.run_id, "train/loss")]
+    assert sorted(steps) == list(range(1, 13))
+    assert run.data.metrics["steps_before_resume"] >= 2
+    assert "cloze.end_reason" not in run.data.tags
+
+
+def test_a_cancelled_job_leaves_a_killed_run_whether_it_ran_or_waited(submit, store, cluster, cloze, never):
+    running = submit("sequences", panels=never)
+    waiting = submit("sequences", {"begin": "now+1hour"}, panels=never)
+    await_true(lambda: store.get_run(running.run_id).info.status == "RUNNING")
+    listed = cloze("jobs")
+    assert f"SCHEDULED  {store.get_run(waiting.run_id).info.run_name}" in listed
+    assert f"runs:/{running.run_id}  job {running.job_id} is RUNNING" in listed
+    for submitted in (running, waiting):
+        assert f"runs:/{submitted.run_id} is KILLED" in cloze("jobs", "cancel", f"runs:/{submitted.run_id}")
+        run = store.get_run(submitted.run_id)
+        assert run.info.status == "KILLED"
+        assert f"job {submitted.job_id} ended as CANCELLED" in run.data.tags["slurm.end"]
+    assert "nothing to cancel" in cloze("jobs", "cancel", running.run_id)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_client_that_leaves_or_dies_changes_nothing(how, store, cloze, slurm_environment, panels, tmp_path):
+    words = ["--backend", "slurm", "--backend-config", json.dumps({"sbatch": {"mem": "2G", "begin": "now+3"}})]
+    client = subprocess.Popen(
+        ["mlflow", "run", str(PROJECT), *words, "-e", "sequences", "-P", f"panels={panels}", "--experiment-name", "comics-cloze"],
+        env=slurm_environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert client.stdout is not None
+    said = next(line for line in client.stdout if "submitted" in line)
+    run_id = said.partition("runs:/")[2].strip()
+    client.send_signal(how)
+    rest = client.communicate(timeout=60)[0]
+    if how == signal.SIGINT:
+        assert client.returncode == 130
+        assert "goes on without you" in rest
+        assert f"cloze jobs cancel {run_id}" in rest
+    await_true(lambda: store.get_run(run_id).info.status == "FINISHED")
+    await_true(lambda: run_id not in cloze("jobs"))
+    assert store.get_run(run_id).data.tags["slurm.state"] == "COMPLETED"
+
+
+def test_a_job_whose_node_was_lost_is_run_again_in_its_run(submitted, store, cluster):
+    submitted.lost_panels.unlink()
+    write_panels(submitted.lost_panels, [row for book in range(1, 8) for row in book_rows(book, n_pages=4)])
+    cluster.give_back("node2")
+    assert submitted.lost.wait()
+    run = store.get_run(submitted.lost.run_id)
+    assert (run.info.status, run.data.tags["slurm.restarts"]) == ("FINISHED", "1")
+    assert attempt(run, 0)["outcome"].startswith("ended without a word")
+    assert attempt(run, 1)["outcome"] == "finished"
+
+
+def test_a_job_that_cannot_save_before_its_time_limit_fails_with_that_reason(submitted, store, cloze, cluster):
+    await_true(lambda: cluster.state(submitted.late.job_id) == "TIMEOUT", SLOW)
+    cloze("jobs")
+    run = store.get_run(submitted.late.run_id)
+    assert run.info.status == "FAILED"
+    assert f"job {submitted.late.job_id} ended as TIMEOUT on node1: it reached its time limit" in run.data.tags["slurm.end"]
+    assert submitted.late.run_id not in cloze("jobs")
