@@ -10,13 +10,15 @@ from pathlib import Path
 from cloze.errors import ClozeError
 
 # https://slurm.schedmd.com/squeue.html#lang-job-state-codes
-_WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"})
+_WAITING = frozenset(
+    {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
+)
 _WORKING = frozenset({"RUNNING", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED"})
 _ASKED_FOR = frozenset({"CANCELLED", "PREEMPTED", "REVOKED"})
 
 _NEVER = "DependencyNeverSatisfied"
 _REMEDIES = {
-    "TIMEOUT": "it reached its time limit before it could save and be queued again; give it more `time` or an earlier `signal`",
+    "TIMEOUT": "it had not saved and left by its time limit; give it more `time` or an earlier `signal`",
     "OUT_OF_MEMORY": "it needed more memory than it had asked for; give it more `mem`",
     "NODE_FAIL": "a node failed under it",
     "BOOT_FAIL": "its node did not start",
@@ -83,7 +85,9 @@ class Job:
         return f"job {self.job_id} {verb} {self.state}{where}" + (f": {why}" if why else "")
 
 
-def submit(script: Path, command: Sequence[str], options: Sequence[str], environment: Mapping[str, str], cwd: Path) -> str:
+def submit(
+    script: Path, command: Sequence[str], options: Sequence[str], environment: Mapping[str, str], cwd: Path
+) -> str:
     """Submit a batch script with the words of a command as its arguments; the job's id.
 
     The words reach the script as they are: no shell reads them.
@@ -91,7 +95,11 @@ def submit(script: Path, command: Sequence[str], options: Sequence[str], environ
     Raises:
         SlurmError: sbatch refuses.
     """
-    return _ask("sbatch", "--parsable", *options, str(script), *command, environment=environment, cwd=cwd).split(";")[0].strip()
+    return (
+        _ask("sbatch", "--parsable", *options, str(script), *command, environment=environment, cwd=cwd)
+        .split(";")[0]
+        .strip()
+    )
 
 
 def find_jobs(job_ids: Iterable[str]) -> dict[str, Job | None]:
@@ -117,13 +125,13 @@ def find_job(job_id: str) -> Job | None:
     return _remembered(job_id) or _accounted(job_id)
 
 
-def cancel(job_id: str) -> None:
-    """Cancel a job, whether it waits or runs.
+def cancel(job_ids: Iterable[str]) -> None:
+    """Cancel jobs, whether they wait or run; those that ended meanwhile are left as they are.
 
     Raises:
         SlurmError: scancel refuses.
     """
-    _ask("scancel", job_id)
+    _ask("scancel", *job_ids)
 
 
 def own_job_id() -> str:
@@ -139,7 +147,9 @@ def _queued(job_ids: Sequence[str]) -> dict[str, Job]:
     for start in range(0, len(job_ids), _AT_ONCE):
         some = job_ids[start : start + _AT_ONCE]
         try:
-            lines = _ask("squeue", "--noheader", "--array", f"--jobs={','.join(some)}", "--format=%i|%T|%N|%S|%r").splitlines()
+            lines = _ask(
+                "squeue", "--noheader", "--array", f"--jobs={','.join(some)}", "--format=%i|%T|%N|%S|%r"
+            ).splitlines()
         except SlurmError as error:
             if _NO_SUCH_JOB not in str(error):
                 raise
@@ -179,7 +189,8 @@ def _accounted(job_id: str) -> Job | None:
     if not lines.strip():
         return None
     state, *rest = lines.splitlines()[-1].split("|")
-    return Job(job_id, state.split()[0], *(_said(value) for value in rest))
+    reason, exit_code, nodes, began, ended = map(_said, rest)
+    return Job(job_id, state.split()[0], reason, exit_code, nodes, began, ended)
 
 
 def _said(value: str) -> str:
@@ -190,10 +201,19 @@ def _said(value: str) -> str:
 def _ask(*command: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
     try:
         done = subprocess.run(
-            command, env=environment, cwd=cwd, capture_output=True, text=True, errors="replace", check=False, timeout=_PATIENCE
+            command,
+            env=environment,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=_PATIENCE,
         )
     except FileNotFoundError as error:
-        raise SlurmError(f"{command[0]} is not on this machine: run this where Slurm's commands are (a login node)") from error
+        raise SlurmError(
+            f"{command[0]} is not on this machine: run this where Slurm's commands are (a login node)"
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise SlurmError(f"{command[0]} does not answer within {_PATIENCE} s") from error
     if done.returncode != 0:

@@ -1,4 +1,4 @@
-"""The last word of a batch job: `python -m mlflow_projects.slurm_attempt STATUS AGAIN BEGAN`, called by slurm/job.sbatch.
+"""The last word of a batch job, by slurm/job.sbatch: `python -m mlflow_projects.slurm_attempt STATUS AGAIN BEGAN`.
 
 Records the attempt (node, times, exit status) and the job's log in the run, and gives the run an end where its program
 could not. A job that is to be queued again leaves its run SCHEDULED.

@@ -1,18 +1,16 @@
-"""MLflow's project backend `slurm`: `mlflow run . --backend slurm --backend-config slurm/<profile>.json -e <entry point>`.
+"""MLflow's project backend `slurm`: `mlflow run . --backend slurm --backend-config slurm/PROFILE.json -e ENTRY_POINT`.
 
-Any entry point becomes a batch job through one template, `slurm/job.sbatch`. The job adopts the run that is made here;
-the run is SCHEDULED while the job waits, RUNNING while it runs, and ends as the job ends (slurm_runs.py). The client
-waits unless the profile says otherwise, and may be interrupted or lost: the job does not depend on it.
+Any entry point becomes a batch job through one template, `slurm/job.sbatch`, and a study becomes a graph of jobs
+(slurm_studies.py). A job adopts the run that is made here; the run is SCHEDULED while the job waits, RUNNING while it
+runs, and ends as the job ends (slurm_runs.py). The client waits unless the profile says otherwise, and may be
+interrupted or lost: no job depends on it.
 """
 
-import os
-import re
-import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from mlflow.exceptions import ExecutionException
@@ -20,49 +18,55 @@ from mlflow.projects.backend.abstract_backend import AbstractBackend
 from mlflow.projects.submitted_run import SubmittedRun
 
 from cloze.errors import ClozeError, SettingsError
-from cloze.settings import parse
-from cloze.stage import REQUEUE_FILE, STOP_FILE
+from cloze.settings import Settings, parse
 from mlflow_projects import slurm, slurm_runs, tracking
 from mlflow_projects.program import INTERRUPTED, Program, find_program
 from mlflow_projects.provenance import ROOT
 from mlflow_projects.slurm_profile import Profile, parse_profile
+from mlflow_projects.slurm_runs import Submitted
+from mlflow_projects.slurm_studies import submit_study
+from mlflow_projects.slurm_submission import submit
+from mlflow_projects.studies import StudySettings
 
-if TYPE_CHECKING:
-    from mlflow.entities import Run
-
-TEMPLATE = ROOT / "slurm" / "job.sbatch"
-_FIRST_POLL, _LONGEST_POLL = 1.0, 15.0  # seconds
-_FORGIVEN = 20  # questions in a row that Slurm may leave unanswered while a client waits
-_OF_A_JOB = re.compile(r"SLURM_(?!CONF$)|SLURMD_|CLOZE_(PROCESSES|SETUP|LOGS|PYTHON|SHARD_RUNS)$")
+_FIRST_POLL, _LONGEST_POLL = 1.0, 10.0  # seconds
+_FORGIVEN = 30  # questions in a row that Slurm may leave unanswered while a client waits
 
 
-class SlurmRun(SubmittedRun):  # type: ignore[misc]  # MLflow's class is untyped
-    """A run whose job was submitted."""
+class SlurmRun(SubmittedRun):
+    """A run whose job was submitted, and the jobs that it needs.
 
-    def __init__(self, run_id: str, job_id: str) -> None:
-        self._run_id = run_id
-        self.job_id = job_id
+    Args:
+        jobs: the run's own is the last.
+    """
+
+    def __init__(self, jobs: Sequence[Submitted]) -> None:
+        self.jobs = jobs
 
     @property
     def run_id(self) -> str:
         """Of MLflow."""
-        return self._run_id
+        return self.jobs[-1].run_id
+
+    @property
+    def job_id(self) -> str:
+        """Of Slurm."""
+        return self.jobs[-1].job_id
 
     def wait(self) -> bool:
-        """Wait for the job to end, passing on what it says; whether the run finished."""
-        return follow(self._run_id, self.job_id) == "FINISHED"
+        """Wait for the jobs to end, passing on what the run's own says; whether the run finished."""
+        return follow(self.jobs) == "FINISHED"
 
     def get_status(self) -> str:
         """The run's status, which is the job's."""
-        return slurm_runs.settle(self._run_id, slurm.find_job(self.job_id), self.job_id)
+        return slurm_runs.settle(self.run_id, slurm.find_job(self.job_id), self.job_id)
 
     def cancel(self) -> None:
-        """Cancel the job and wait until it has ended."""
-        slurm.cancel(self.job_id)
+        """Cancel the jobs and wait until they have ended."""
+        slurm.cancel([job.job_id for job in reversed(self.jobs)])
         self.wait()
 
 
-class SlurmBackend(AbstractBackend):  # type: ignore[misc]
+class SlurmBackend(AbstractBackend):
     """Submits entry points of this project as batch jobs."""
 
     def run(
@@ -75,74 +79,53 @@ class SlurmBackend(AbstractBackend):  # type: ignore[misc]
         tracking_uri: str,
         experiment_id: str,
     ) -> SlurmRun:
-        """Submit an entry point; with a profile that waits, stay until its job has ended.
+        """Submit an entry point; with a profile that waits, stay until its jobs have ended.
 
         Raises:
             ExecutionException: a parameter or the profile will not do, sbatch refuses, or the run did not finish.
         """
-        from mlflow.projects.utils import get_entry_point_command, get_or_create_run, load_project
+        from mlflow.projects.utils import get_or_create_run
 
         try:
             _require_this_project(project_uri, version)
-            profile = parse_profile(_given(backend_config)).of_step(entry_point)
+            profile = parse_profile(_given(backend_config))
             program = find_program(entry_point)
-            parse(program.settings, params)  # what is wrong with it is said now, not after a night in the queue
+            settings = parse(program.settings, params)  # what is wrong is said now, not after a night in the queue
         except ClozeError as error:
             raise ExecutionException(str(error)) from error
-        command = shlex.split(get_entry_point_command(load_project(str(ROOT)), entry_point, params, None)[0])
-        run = get_or_create_run(None, project_uri, experiment_id, str(ROOT), version, entry_point, params)
+        run = get_or_create_run(  # type: ignore[no-untyped-call]
+            None, project_uri, experiment_id, str(ROOT), version, entry_point, params
+        )
         run_id = run.info.run_id
         try:
-            job_id = submit(run, program, command, profile)
+            submitted = SlurmRun(_submit(run_id, program, settings, profile))
         except ClozeError as error:
             tracking.fail_run(run_id, str(error))
             raise ExecutionException(f"{entry_point} was not submitted (runs:/{run_id}): {error}") from error
-        click.echo(f"submitted {entry_point} as job {job_id}: runs:/{run_id}")
-        submitted = SlurmRun(run_id, job_id)
+        click.echo(f"submitted {entry_point} as job {submitted.job_id}: runs:/{run_id}")
         if profile.wait:
             _stay(submitted)
         return submitted
 
 
-def submit(run: "Run", program: Program, command: list[str], profile: Profile, needs: Mapping[str, str] | None = None) -> str:
-    """Submit a run's job; the job's id.
-
-    Args:
-        command: `python -m jobs.<entry point> --<parameter> <word> ...`; its words reach the program as they are.
-        profile: of this entry point.
-        needs: by id of a run that must have finished before, its job.
-
-    Raises:
-        SlurmError: sbatch refuses.
-        SettingsError: the profile gives several processes to a step that cannot share its work.
-    """
-    logs = ROOT / profile.logs
-    logs.mkdir(parents=True, exist_ok=True)  # without it a job fails without a word
-    python = profile.python or sys.executable
-    words = [python, *command[1:]]
-    options = [*profile.options, f"--job-name=cloze-{program.name}", f"--output={logs}/%j.log", f"--chdir={ROOT}"]
-    if needs:
-        options += [f"--dependency=afterok:{':'.join(needs.values())}", "--kill-on-invalid-dep=yes"]
-        tracking.client().set_tag(run.info.run_id, "slurm.needs", ",".join(needs))
-    environment = _job_environment(run.info.run_id, profile, logs, python, profile.processes if program.shares else 1)
-    if not program.shares and str(profile.sbatch.get("nodes", 1)) != "1":
-        raise SettingsError("sbatch.nodes", profile.sbatch["nodes"], f"1: {program.name} does not share its work")
-    job_id = slurm.submit(TEMPLATE, words, options, environment, ROOT)
-    slurm_runs.note_submitted(run.info.run_id, job_id, logs / f"{job_id}.log")
-    return job_id
+def _submit(run_id: str, program: Program, settings: Settings, profile: Profile) -> list[Submitted]:
+    if isinstance(settings, StudySettings):
+        return submit_study(run_id, settings, profile)
+    return [submit(run_id, program, settings, profile.of_step(program.name))]
 
 
-def follow(run_id: str, job_id: str) -> str:
-    """Wait for a job to end, passing on its log; the status that its run has then.
+def follow(jobs: Sequence[Submitted]) -> str:
+    """Wait for jobs to end, passing on the log of the last; the status that its run has then.
 
     Raises:
         SlurmError: Slurm has not answered for minutes.
     """
-    log = Path(tracking.get_run(run_id).data.tags["slurm.log"])
-    said, shown, pause, unanswered = "", 0, _FIRST_POLL, 0
-    while True:
+    log = Path(tracking.get_run(jobs[-1].run_id).data.tags["slurm.log"])
+    said, shown, pause, unanswered = {job.job_id: "" for job in jobs}, 0, _FIRST_POLL, 0
+    left = list(jobs)
+    while left:
         try:
-            job = slurm.find_job(job_id)
+            found = slurm.find_jobs(job.job_id for job in left)
             unanswered = 0
         except slurm.SlurmError:
             unanswered += 1
@@ -150,16 +133,19 @@ def follow(run_id: str, job_id: str) -> str:
                 raise
             time.sleep(_LONGEST_POLL)
             continue
-        status = slurm_runs.settle(run_id, job, job_id)
-        shown = _pass_on(log, shown)
-        if job is None or job.has_ended:
-            return status
-        if said != job.state:
-            said = job.state
-            click.echo(str(job))
-            pause = _FIRST_POLL
-        time.sleep(pause)
         pause = min(pause * 1.3, _LONGEST_POLL)
+        for one in left:
+            job = found[one.job_id]
+            slurm_runs.settle(one.run_id, job, one.job_id)
+            state = f"{one.name}: {job or f'job {one.job_id} is gone'}"
+            if said[one.job_id] != state:
+                said[one.job_id], pause = state, _FIRST_POLL
+                click.echo(state)
+        shown = _pass_on(log, shown)
+        left = [one for one in left if (job := found[one.job_id]) is not None and not job.has_ended]
+        if left:
+            time.sleep(pause)
+    return str(tracking.get_run(jobs[-1].run_id).info.status)
 
 
 def _stay(submitted: SlurmRun) -> None:
@@ -213,11 +199,3 @@ def _require_this_project(uri: str, version: str | None) -> None:
     """A job works in the folder from which it was submitted, on code that nobody swaps under it."""
     if version is not None or Path(uri.removeprefix("file://")).resolve() != ROOT:
         raise SettingsError("project", uri, f"the folder of this project, {ROOT}: every node must see it")
-
-
-def _job_environment(run_id: str, profile: Profile, logs: Path, python: str, processes: int) -> dict[str, str]:
-    """The client's environment, without what belongs to a job that it may itself be part of."""
-    inherited = tracking.child_environment(run_id)
-    kept = {k: v for k, v in inherited.items() if not _OF_A_JOB.match(k) and k not in (STOP_FILE, REQUEUE_FILE)}
-    given = {"CLOZE_LOGS": str(logs), "CLOZE_PYTHON": python, "CLOZE_PROCESSES": str(processes)}
-    return {**kept, **given, "CLOZE_SETUP": "\n".join(profile.setup), "PYTHONUNBUFFERED": "1"}

@@ -43,7 +43,9 @@ class Profile:
         """The profile of one entry point; its options of sbatch are laid over the general ones."""
         own = dict(self.steps.get(entry, {}))
         options = {**self.sbatch, **own.pop("sbatch", {})}
-        return replace(self, **own, sbatch={name: value for name, value in options.items() if value is not False}, steps={})
+        return replace(
+            self, **own, sbatch={name: value for name, value in options.items() if value is not False}, steps={}
+        )
 
     @property
     def options(self) -> list[str]:
@@ -75,7 +77,9 @@ def _parse(content: object, where: str) -> Profile:
     given = dict(content)
     for name, kind in (("about", str), ("python", str), ("logs", str), ("wait", bool), ("processes", int)):
         if name in given and type(given[name]) is not kind:
-            raise SettingsError(f"{where}{name}", given[name], {str: "a text", bool: "true or false", int: "a number"}[kind])
+            raise SettingsError(
+                f"{where}{name}", given[name], {str: "a text", bool: "true or false", int: "a number"}[kind]
+            )
     if given.get("processes", 1) < 1:
         raise SettingsError(f"{where}processes", given["processes"], "1 or more")
     given["setup"] = tuple(given.get("setup", ()))

@@ -8,9 +8,9 @@ A run that a job works on carries, besides what tracking.py lists:
     slurm.state, slurm.reason, slurm.exit_code, slurm.nodes, slurm.restarts      what Slurm said last
     slurm.end               how the job ended, where that was not well
     slurm.settled           no, until Slurm's own record of the job's end was seen, of runs that were submitted
-    slurm.attempt.<n>       JSON: node, began, ended, exit_code and outcome of each attempt
+    slurm.attempt.<n>       JSON of each attempt: job, restart of it, node, began, ended, exit_code and outcome
 
-Who is told: the run itself while its program lives; then the job's own script (slurm_attempt.py); where that was killed
+Who tells: the run itself while its program lives; then the job's own script (slurm_attempt.py); where that was killed
 too, the client that waits (slurm_backend.py) or `cloze jobs`, from Slurm's records. What they say does not depend on who
 says it.
 """
@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlflow_projects import slurm, tracking
 
@@ -32,8 +32,29 @@ if TYPE_CHECKING:
 
 OPEN = ("RUNNING", "SCHEDULED")
 _ATTEMPT = "slurm.attempt."
+_NEVER_BEGUN = "never begun"
 _OUT_OF_MEMORY = re.compile(r"^slurmstepd.*(exceeded memory limit|oom.kill)", re.IGNORECASE | re.MULTILINE)
 _TAIL_LINES, _TAIL_BYTES = 30, 20_000
+
+
+class Submitted(NamedTuple):
+    """A run and the job that works on it."""
+
+    name: str
+    run_id: str
+    job_id: str
+
+
+def submitted(run: "Run") -> Submitted:
+    """A run with its job."""
+    tags = run.data.tags
+    return Submitted(run.info.run_name or tags.get("cloze.step", ""), run.info.run_id, tags["slurm.job_id"])
+
+
+def jobs_of(run: "Run") -> list[Submitted]:
+    """The jobs of a run: those of runs below it, and its own as the last."""
+    below = tracking.find_runs(f"tags.mlflow.parentRunId = '{run.info.run_id}' and tags.`slurm.log` != ''")
+    return [*map(submitted, below), submitted(run)]
 
 
 def note_submitted(run_id: str, job_id: str, log: Path) -> None:
@@ -48,31 +69,44 @@ def note_submitted(run_id: str, job_id: str, log: Path) -> None:
 def begin_attempt(run_id: str) -> None:
     """Called in a job when its program takes up the run: who works on it, and that earlier attempts left no word."""
     run = tracking.get_run(run_id)
-    number = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+    this = _this_attempt(run)
     for earlier, attempt in attempts(run).items():
-        if earlier < number and "outcome" not in attempt:
-            _note_attempt(run_id, earlier, {**attempt, "outcome": "ended without a word: its node failed, or it was killed"})
+        if earlier < this and "outcome" not in attempt:
+            word = {"outcome": "ended without a word: its node failed, or it was killed"}
+            _note_attempt(run_id, earlier, {**attempt, **word})
     for tag in {"cloze.error", "cloze.end_reason", "slurm.end"} & set(run.data.tags):
         tracking.client().delete_tag(run_id, tag)
-    node = os.environ.get("SLURM_JOB_NODELIST", platform.node())
-    _note_attempt(run_id, number, {"node": node, "began": datetime.now(UTC).isoformat(timespec="seconds")})
+    _note_attempt(run_id, this, {**_own(), "began": datetime.now(UTC).isoformat(timespec="seconds")})
 
 
 def end_attempt(run: "Run", exit_code: int, outcome: str, began: str) -> None:
     """Called at the end of a job's script: what became of this attempt, and its log."""
-    run_id = run.info.run_id
-    number = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
-    node = os.environ.get("SLURM_JOB_NODELIST", platform.node())
+    run_id, own = run.info.run_id, _own()
     ended = datetime.now(UTC).isoformat(timespec="seconds")
-    _note_attempt(run_id, number, {"node": node, "began": began, "ended": ended, "exit_code": exit_code, "outcome": outcome})
-    tracking.client().set_tag(run_id, "slurm.restarts", number)
+    times = {"began": began, "ended": ended}
+    _note_attempt(run_id, _this_attempt(run), {**own, **times, "exit_code": exit_code, "outcome": outcome})
+    tracking.client().set_tag(run_id, "slurm.restarts", own["restart"])
     log_of_job(run)
 
 
 def attempts(run: "Run") -> dict[int, dict[str, str | int]]:
     """What is known of each attempt at a run, in their order."""
-    found = {int(tag.removeprefix(_ATTEMPT)): json.loads(v) for tag, v in run.data.tags.items() if tag.startswith(_ATTEMPT)}
+    tags = run.data.tags
+    found = {int(tag.removeprefix(_ATTEMPT)): json.loads(tags[tag]) for tag in tags if tag.startswith(_ATTEMPT)}
     return dict(sorted(found.items()))
+
+
+def _own() -> dict[str, str | int]:
+    """What an attempt is known by, and its node, of the job that this process belongs to."""
+    node = os.environ.get("SLURM_JOB_NODELIST", platform.node())
+    return {"job": slurm.own_job_id(), "restart": int(os.environ.get("SLURM_RESTART_COUNT", "0")), "node": node}
+
+
+def _this_attempt(run: "Run") -> int:
+    """Number of the attempt that this process belongs to; a run may be gone on with by another job."""
+    own, known = _own(), attempts(run)
+    same = [n for n, attempt in known.items() if all(attempt[name] == own[name] for name in ("job", "restart"))]
+    return same[0] if same else len(known)
 
 
 def log_of_job(run: "Run") -> None:
@@ -150,11 +184,13 @@ def end_run(run: "Run", exit_code: int) -> None:
 
 def end_dependents(failed: "Run") -> None:
     """End runs of steps that wait for one that failed, and of those that wait for them; Slurm cancels their jobs."""
-    reason = f"never begun: it needs {failed.info.run_name} (runs:/{failed.info.run_id}), which is {failed.info.status}"
-    for run in tracking.find_runs(f"attributes.status = 'SCHEDULED' and tags.`slurm.needs` LIKE '%{failed.info.run_id}%'"):
-        store = tracking.client()
-        store.set_tag(run.info.run_id, "cloze.error", reason)
-        store.set_terminated(run.info.run_id, "FAILED")
+    reason = (
+        f"{_NEVER_BEGUN}: it needs {failed.info.run_name} (runs:/{failed.info.run_id}), which is {failed.info.status}"
+    )
+    for run in tracking.find_runs(
+        f"attributes.status = 'SCHEDULED' and tags.`slurm.needs` LIKE '%{failed.info.run_id}%'"
+    ):
+        tracking.fail_run(run.info.run_id, reason)
         end_dependents(tracking.get_run(run.info.run_id))
 
 
@@ -173,7 +209,13 @@ def _end(run: "Run", status: str, said: str) -> None:
     run_id, store, tags = run.info.run_id, tracking.client(), run.data.tags
     words, outside = tags.get("cloze.error", ""), tags.get("slurm.end", "")
     if outside == "" or words.startswith(outside):
-        words = words if words and not outside else f"{said} ({tags['cloze.end_reason']})" if "cloze.end_reason" in tags else said
+        words = (
+            words
+            if words and not outside
+            else f"{said} ({tags['cloze.end_reason']})"
+            if "cloze.end_reason" in tags
+            else said
+        )
         log = f"\nThe last of its log:\n{tail(run)}" if "slurm.log" in tags else ""
         store.set_tag(run_id, "cloze.error", (words + log)[:5000])
     store.set_tag(run_id, "slurm.end", said)

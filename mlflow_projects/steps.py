@@ -40,6 +40,10 @@ class StepFailedError(ClozeError):
     """A step that this one needs did not finish."""
 
 
+class NotMadeError(StepFailedError):
+    """A step that this one needs was not done before, and is not to be done now."""
+
+
 @dataclass(frozen=True)
 class Input:
     """One resolved input: where it was named, where it lies, what it holds, and the run that made it, if one did."""
@@ -101,11 +105,12 @@ class Steps:
         parent_id: the run that asks.
         cache: folder for what is fetched or can be made again.
         state: folder for what must not be lost.
-        announce: takes one line for every step reused, started or finished.
+        makes: runs what is missing; else that is an error.
     """
 
-    def __init__(self, parent_id: str, cache: Path, state: Path) -> None:
+    def __init__(self, parent_id: str, cache: Path, state: Path, *, makes: bool = True) -> None:
         self.parent_id = parent_id
+        self._makes = makes
         self.cache = cache
         self.state = state
         self._locks: dict[str, threading.Lock] = {}
@@ -270,6 +275,8 @@ class Steps:
 
     def _run_child(self, resolved: Resolved, name: str, unfinished: str = "") -> "Run":
         """Run a step to its end, in a run of its own or in one that did not end."""
+        if not self._makes:
+            raise NotMadeError(f"{name} was not done before")
         if self._stopped:
             raise StepFailedError(f"{name} was not started: another step failed")
         run_id = unfinished or tracking.create_child(resolved.step, name, self.parent_id)

@@ -186,7 +186,8 @@ def create_child(step: str, name: str, parent_id: str) -> str:
 
 def note_reused(parent_id: str, name: str, run_id: str) -> None:
     """Say in a run that it did not run a step that it needed, but took the results of an earlier run."""
-    client().set_tag(parent_id, f"{REUSED}{name}", f"runs:/{run_id}")
+    if get_run(run_id).data.tags.get("mlflow.parentRunId") != parent_id:  # its own children are no earlier runs
+        client().set_tag(parent_id, f"{REUSED}{name}", f"runs:/{run_id}")
 
 
 def adopt_child(run_id: str, parent_id: str) -> None:
@@ -231,6 +232,8 @@ def require_finished(run_id: str) -> "Run":
         MissingInputError: it is unknown, or did not finish.
     """
     run = get_run(run_id)
+    if "cloze.resumed" in run.data.tags:  # it let an earlier run go on, whose results these are
+        return require_finished(run.data.tags["cloze.resumed"].removeprefix("runs:/"))
     if run.info.status != "FINISHED":
         reason = run.data.tags.get("cloze.error") or run.data.tags.get("cloze.end_reason") or "no reason recorded"
         raise MissingInputError(

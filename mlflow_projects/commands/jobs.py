@@ -31,22 +31,24 @@ def _list() -> None:
 
 
 def _cancel(run: str) -> None:
-    """Cancel the batch job of RUN (runs:/ID or an id), whether it waits or runs."""
+    """Cancel the batch job of RUN (runs:/ID or an id), waiting or running; of a study, those of its steps too."""
     with _told():
-        from mlflow_projects import slurm, tracking
+        from mlflow_projects import slurm, slurm_runs, tracking
         from mlflow_projects.slurm_backend import SlurmRun
 
         found = tracking.get_run(run.removeprefix("runs:/"))
         job_id = found.data.tags.get("slurm.job_id")
         if not job_id:
             raise MissingInputError(f"run {found.info.run_id} is no batch job: it has no tag slurm.job_id")
-        job = slurm.find_job(job_id)
-        if job is None or job.has_ended:
-            click.echo(f"nothing to cancel: {job or f'Slurm does not know job {job_id}'}")
+        known = slurm.find_jobs(job.job_id for job in slurm_runs.jobs_of(found))
+        going = [job for job in slurm_runs.jobs_of(found) if (one := known[job.job_id]) and not one.has_ended]
+        if not going:
+            click.echo(f"nothing to cancel: {known[job_id] or f'Slurm does not know job {job_id}'}")
             return
-        submitted = SlurmRun(found.info.run_id, job_id)
-        submitted.cancel()
-        click.echo(f"cancelled job {job_id}: runs:/{found.info.run_id} is {submitted.get_status()}")
+        SlurmRun(going).cancel()
+        slurm_runs.settle(found.info.run_id, slurm.find_job(job_id), job_id)
+        status = tracking.get_run(found.info.run_id).info.status
+        click.echo(f"cancelled job {', '.join(job.job_id for job in going)}: runs:/{found.info.run_id} is {status}")
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def cluster() -> Iterator[Cluster]:
     missing = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if not _found(name)]
     if missing:
         pytest.skip(f"no {', '.join(missing)} on this machine; .ci/packages installs Slurm (as root, on Debian)")
-    folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))  # noqa: S108 - a socket's path is short
+    folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
     started = subprocess.run([_SCRIPT, "start", folder], capture_output=True, text=True, check=False)
     if started.returncode == 2:
         pytest.skip(f"no cluster here: {started.stderr.strip()}")

@@ -42,11 +42,18 @@ def never(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def slurm_environment(cluster: Cluster, environment: dict[str, str], store_uri: str) -> dict[str, str]:
     """Environment of commands that use the cluster and the store."""
     # The backend is found as a user's `pip install -e .` would have it found.
-    return {**environment, "SLURM_CONF": cluster.configuration, "MLFLOW_TRACKING_URI": store_uri, "PYTHONPATH": str(PROJECT)}
+    return {
+        **environment,
+        "SLURM_CONF": cluster.configuration,
+        "MLFLOW_TRACKING_URI": store_uri,
+        "PYTHONPATH": str(PROJECT),
+    }
 
 
 @pytest.fixture(autouse=True)
-def _on_the_cluster(store: mlflow.MlflowClient, slurm_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def _on_the_cluster(
+    store: mlflow.MlflowClient, slurm_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     _set(monkeypatch, slurm_environment)
 
 
@@ -54,7 +61,9 @@ def _on_the_cluster(store: mlflow.MlflowClient, slurm_environment: Mapping[str, 
 def submit(slurm_environment: Mapping[str, str]) -> Submit:
     """Submits an entry point as `mlflow run --backend slurm` does, and does not wait."""
 
-    def start(entry: str, options: Mapping[str, Any] = {}, /, profile: Mapping[str, Any] = {}, **words: object) -> SlurmRun:  # noqa: B006
+    def start(
+        entry: str, options: Mapping[str, Any] = {}, /, profile: Mapping[str, Any] = {}, **words: object
+    ) -> SlurmRun:
         given = {"wait": False, **profile, "sbatch": {**LIGHT, **options}}
         parameters = {name: str(word) for name, word in words.items()}
         uri = slurm_environment["MLFLOW_TRACKING_URI"]

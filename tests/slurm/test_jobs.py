@@ -6,6 +6,7 @@ import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -51,7 +52,7 @@ def submitted(submit, cluster, panels, never, tmp_path_factory) -> Submitted:
     return found
 
 
-def attempt(run: mlflow.entities.Run, number: int) -> dict[str, object]:
+def attempt(run: mlflow.entities.Run, number: int) -> dict[str, Any]:
     return json.loads(run.data.tags[f"slurm.attempt.{number}"])
 
 
@@ -83,7 +84,9 @@ def test_more_memory_than_asked_for_ends_a_run_with_that_reason(submitted, store
     assert not submitted.hungry.wait()
     run = store.get_run(submitted.hungry.run_id)
     assert (run.info.status, run.data.tags["slurm.state"]) == ("FAILED", "OUT_OF_MEMORY")
-    assert run.data.tags["cloze.error"].startswith(f"job {submitted.hungry.job_id} ended as OUT_OF_MEMORY on node1: it needed")
+    assert run.data.tags["cloze.error"].startswith(
+        f"job {submitted.hungry.job_id} ended as OUT_OF_MEMORY on node1: it needed"
+    )
 
 
 def test_what_is_wrong_with_a_submission_is_said_before_anything_waits(submit, store):
@@ -91,20 +94,22 @@ def test_what_is_wrong_with_a_submission_is_said_before_anything_waits(submit, s
         submit("sequences", contxt=5)
     with pytest.raises(Exception, match=r"sbatch\.output is 'x'; it must be left out"):
         submit("sequences", {"output": "x"})
-    with pytest.raises(Exception, match="partitions is .*a profile has about, sbatch"):
+    with pytest.raises(Exception, match=r"partitions is .*a profile has about, sbatch"):
         submit("sequences", profile={"partitions": "x"})
-    with pytest.raises(Exception, match=r"was not submitted \(runs:/\w+\): sbatch says: .*[Ii]nvalid partition") as told:
+    with pytest.raises(
+        Exception, match=r"was not submitted \(runs:/\w+\): sbatch says: .*[Ii]nvalid partition"
+    ) as told:
         submit("sequences", {"partition": "nowhere"})
     run = store.get_run(str(told.value).partition("runs:/")[2][:32])
     assert run.info.status == "FAILED"
     assert "nvalid partition" in run.data.tags["cloze.error"]
 
 
-def test_a_warned_job_saves_is_queued_again_and_goes_on_in_its_run(submit, store, cluster, base_folder, tables, tmp_path):
+def test_a_warned_job_saves_is_queued_again_and_goes_on_in_its_run(
+    submit, store, cluster, base_folder, tables, tmp_path
+):
     given = {"epochs": 4, "batch": 2, "accumulate": 2, "rank": 4, "save_minutes": 0}
-    submitted = submit(
-        "finetune", sequences=tables.sequences, labels=tables.labels["pred"], base=base_folder, **given
-    )
+    submitted = submit("finetune", sequences=tables.sequences, labels=tables.labels["pred"], base=base_folder, **given)
     await_true(lambda: len(store.get_metric_history(submitted.run_id, "train/loss")) >= 2)
     cluster.ask("scancel", "--signal=USR1", "--batch", submitted.job_id)
     await_true(lambda: store.get_run(submitted.run_id).data.tags.get("slurm.restarts") is not None)
@@ -139,7 +144,18 @@ def test_a_cancelled_job_leaves_a_killed_run_whether_it_ran_or_waited(submit, st
 def test_a_client_that_leaves_or_dies_changes_nothing(how, store, cloze, slurm_environment, panels, tmp_path):
     words = ["--backend", "slurm", "--backend-config", json.dumps({"sbatch": {"mem": "2G", "begin": "now+3"}})]
     client = subprocess.Popen(
-        ["mlflow", "run", str(PROJECT), *words, "-e", "sequences", "-P", f"panels={panels}", "--experiment-name", "comics-cloze"],
+        [
+            "mlflow",
+            "run",
+            str(PROJECT),
+            *words,
+            "-e",
+            "sequences",
+            "-P",
+            f"panels={panels}",
+            "--experiment-name",
+            "comics-cloze",
+        ],
         env=slurm_environment,
         cwd=tmp_path,
         stdout=subprocess.PIPE,
@@ -176,5 +192,8 @@ def test_a_job_that_cannot_save_before_its_time_limit_fails_with_that_reason(sub
     cloze("jobs")
     run = store.get_run(submitted.late.run_id)
     assert run.info.status == "FAILED"
-    assert f"job {submitted.late.job_id} ended as TIMEOUT on node1: it reached its time limit" in run.data.tags["slurm.end"]
+    assert (
+        f"job {submitted.late.job_id} ended as TIMEOUT on node1: it reached its time limit"
+        in run.data.tags["slurm.end"]
+    )
     assert submitted.late.run_id not in cloze("jobs")
