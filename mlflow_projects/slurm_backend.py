@@ -20,12 +20,13 @@ from mlflow.projects.submitted_run import SubmittedRun
 from cloze.errors import ClozeError, SettingsError
 from cloze.settings import Settings, parse
 from mlflow_projects import slurm, slurm_runs, tracking
-from mlflow_projects.program import INTERRUPTED, Program, find_program
+from mlflow_projects.program import INTERRUPTED, Program, cache_folder, find_program, state_folder
 from mlflow_projects.provenance import ROOT
 from mlflow_projects.slurm_profile import Profile, parse_profile
 from mlflow_projects.slurm_runs import Submitted
-from mlflow_projects.slurm_studies import submit_study
-from mlflow_projects.slurm_submission import submit
+from mlflow_projects.slurm_studies import find_done, submit_study
+from mlflow_projects.slurm_submission import submit_step
+from mlflow_projects.steps import Steps
 from mlflow_projects.studies import StudySettings
 
 _FIRST_POLL, _LONGEST_POLL = 1.0, 10.0  # seconds
@@ -111,7 +112,11 @@ class SlurmBackend(AbstractBackend):
 def _submit(run_id: str, program: Program, settings: Settings, profile: Profile) -> list[Submitted]:
     if isinstance(settings, StudySettings):
         return submit_study(run_id, settings, profile)
-    return [submit(run_id, program, settings, profile.of_step(program.name))]
+    resolved = None
+    if profile.of_step(program.name).shards > 1:
+        steps = Steps(run_id, cache_folder(), state_folder(), makes=False)
+        resolved, _ = find_done(steps, program.name, settings)
+    return submit_step(run_id, program, settings, profile, resolved=resolved)
 
 
 def follow(jobs: Sequence[Submitted]) -> str:

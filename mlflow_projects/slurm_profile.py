@@ -24,6 +24,7 @@ class Profile:
         sbatch: long options of sbatch by name; `true` for one without a value.
         setup: lines of shell that a job runs first.
         processes: processes on each node that share the work of a step that can be shared.
+        shards: tasks of a job array that share the work of a step that can be cut into shards.
         python: interpreter on the nodes; empty: the one that runs `mlflow run`.
         logs: folder of logs, below the project unless absolute; every node must see it.
         wait: `mlflow run` stays until the job has ended.
@@ -34,6 +35,7 @@ class Profile:
     sbatch: Mapping[str, str | int | bool] = field(default_factory=dict)
     setup: tuple[str, ...] = ()
     processes: int = 1
+    shards: int = 1
     python: str = ""
     logs: str = "slurm/logs"
     wait: bool = True
@@ -75,13 +77,21 @@ def _parse(content: object, where: str) -> Profile:
         if name not in known:
             raise SettingsError(f"{where}{name}", value, f"left out; a profile has {', '.join(known)}")
     given = dict(content)
-    for name, kind in (("about", str), ("python", str), ("logs", str), ("wait", bool), ("processes", int)):
+    for name, kind in (
+        ("about", str),
+        ("python", str),
+        ("logs", str),
+        ("wait", bool),
+        ("processes", int),
+        ("shards", int),
+    ):
         if name in given and type(given[name]) is not kind:
             raise SettingsError(
                 f"{where}{name}", given[name], {str: "a text", bool: "true or false", int: "a number"}[kind]
             )
-    if given.get("processes", 1) < 1:
-        raise SettingsError(f"{where}processes", given["processes"], "1 or more")
+    for name in ("processes", "shards"):
+        if given.get(name, 1) < 1:
+            raise SettingsError(f"{where}{name}", given[name], "1 or more")
     given["setup"] = tuple(given.get("setup", ()))
     if isinstance(content.get("setup", []), str) or not all(isinstance(line, str) for line in given["setup"]):
         raise SettingsError(f"{where}setup", content["setup"], "a list of lines")

@@ -5,21 +5,22 @@ A run that a job works on carries, besides what tracking.py lists:
     slurm.job_id            the job, `12` or `12_3`
     slurm.log               the job's log, of runs that were submitted
     slurm.needs             ids of runs that must have finished before, of steps of a study
+    slurm.shard_of          id of the run that joins this shard
     slurm.state, slurm.reason, slurm.exit_code, slurm.nodes, slurm.restarts      what Slurm said last
     slurm.end               how the job ended, where that was not well
     slurm.settled           no, until Slurm's own record of the job's end was seen, of runs that were submitted
     slurm.attempt.<n>       JSON of each attempt: job, restart of it, node, began, ended, exit_code and outcome
 
 Who tells: the run itself while its program lives; then the job's own script (slurm_attempt.py); where that was killed
-too, the client that waits (slurm_backend.py) or `cloze jobs`, from Slurm's records. What they say does not depend on who
-says it.
+too, the client that waits (slurm_backend.py) or `cloze jobs`, from Slurm's records. What is said does not depend on
+who says it.
 """
 
 import json
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -150,11 +151,18 @@ def settle_all() -> "Iterator[tuple[Run, slurm.Job | None, str]]":
         yield run, job, settle(run.info.run_id, job, run.data.tags["slurm.job_id"])
 
 
+def settle_all_of(jobs: Sequence[Submitted]) -> None:
+    """Give the runs of some jobs the status that Slurm's records say."""
+    found = slurm.find_jobs(job.job_id for job in jobs)
+    for one in jobs:
+        settle(one.run_id, found[one.job_id], one.job_id)
+
+
 def settle(run_id: str, job: slurm.Job | None, job_id: str) -> str:
     """Give a run the status that its job has; the status it has then.
 
-    A run that finished stays so: its results are whole, whatever happened to the job afterwards. One whose program ended
-    it as failed keeps its own words.
+    A run that finished stays so: its results are whole, whatever happened to the job afterwards. One whose program
+    ended it as failed keeps its own words.
     """
     run = tracking.get_run(run_id)
     if run.data.tags.get("slurm.job_id") != job_id:  # it was taken up again, by another job or by none
@@ -177,7 +185,7 @@ def settle(run_id: str, job: slurm.Job | None, job_id: str) -> str:
 
 
 def end_run(run: "Run", exit_code: int) -> None:
-    """Called at the end of a job's script whose program failed: the run gets an end, if it has none, and the log's end."""
+    """Called at the end of a job's script whose program failed: the run gets an end, if it has none, and the log's."""
     job_id = run.data.tags.get("slurm.job_id", "")
     _end(run, "KILLED" if run.info.status == "KILLED" else "FAILED", f"job {job_id} ended with status {exit_code}")
 
@@ -187,11 +195,16 @@ def end_dependents(failed: "Run") -> None:
     reason = (
         f"{_NEVER_BEGUN}: it needs {failed.info.run_name} (runs:/{failed.info.run_id}), which is {failed.info.status}"
     )
-    for run in tracking.find_runs(
-        f"attributes.status = 'SCHEDULED' and tags.`slurm.needs` LIKE '%{failed.info.run_id}%'"
-    ):
+    joins = [run for run in [_joining(failed)] if run is not None and run.info.status == "SCHEDULED"]
+    wanted = f"attributes.status = 'SCHEDULED' and tags.`slurm.needs` LIKE '%{failed.info.run_id}%'"
+    for run in [*joins, *tracking.find_runs(wanted)]:
         tracking.fail_run(run.info.run_id, reason)
         end_dependents(tracking.get_run(run.info.run_id))
+
+
+def _joining(shard: "Run") -> "Run | None":
+    run_id = shard.data.tags.get("slurm.shard_of")
+    return tracking.get_run(run_id) if run_id else None
 
 
 def _follow(run: "Run", job: slurm.Job) -> str:
@@ -209,15 +222,11 @@ def _end(run: "Run", status: str, said: str) -> None:
     run_id, store, tags = run.info.run_id, tracking.client(), run.data.tags
     words, outside = tags.get("cloze.error", ""), tags.get("slurm.end", "")
     if outside == "" or words.startswith(outside):
-        words = (
-            words
-            if words and not outside
-            else f"{said} ({tags['cloze.end_reason']})"
-            if "cloze.end_reason" in tags
-            else said
-        )
-        log = f"\nThe last of its log:\n{tail(run)}" if "slurm.log" in tags else ""
-        store.set_tag(run_id, "cloze.error", (words + log)[:5000])
+        own = "" if outside else words
+        reason = f" ({tags['cloze.end_reason']})" if "cloze.end_reason" in tags else ""
+        has_log = "slurm.log" in tags and not own.startswith(_NEVER_BEGUN)
+        log = f"\nThe last of its log:\n{tail(run)}" if has_log else ""
+        store.set_tag(run_id, "cloze.error", ((own or said + reason) + log)[:5000])
     store.set_tag(run_id, "slurm.end", said)
     log_of_job(run)
     if run.info.status != status:

@@ -4,19 +4,18 @@ What was done before is reused as far as that can be known without waiting: step
 job runs the study, finds every step finished, and shows its table.
 """
 
-import contextlib
 import dataclasses
 from typing import TYPE_CHECKING
 
 import click
 
 from cloze.errors import ClozeError
-from cloze.settings import parse
-from mlflow_projects import slurm, tracking
+from cloze.settings import Settings, parse
+from mlflow_projects import slurm, slurm_runs, tracking
 from mlflow_projects.program import cache_folder, find_program, state_folder
 from mlflow_projects.provenance import ROOT, process_tags
 from mlflow_projects.slurm_runs import Submitted
-from mlflow_projects.slurm_submission import submit
+from mlflow_projects.slurm_submission import submit, submit_step
 from mlflow_projects.stepkey import step_key
 from mlflow_projects.steps import NotMadeError, Steps
 from mlflow_projects.studies import StudySettings, StudyStep, load_study, sorter
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
     from mlflow_projects.slurm_profile import Profile
+    from mlflow_projects.steps import Resolved
 
 
 def submit_study(run_id: str, settings: StudySettings, profile: "Profile") -> list[Submitted]:
@@ -46,13 +46,22 @@ def submit_study(run_id: str, settings: StudySettings, profile: "Profile") -> li
                 submitting.step(name, study[name])
                 graph.done(name)
         main = find_program("main")
-        jobs = [*submitting.jobs.values()]
-        return [*jobs, submit(run_id, main, settings, profile.of_step(main.name), jobs)]
+        needs = list(submitting.last.values())
+        return [*submitting.jobs, submit(run_id, main, settings, profile.of_step(main.name), needs)]
     except ClozeError:
-        for submitted in reversed(submitting.jobs.values()):
-            with contextlib.suppress(slurm.SlurmError):
-                slurm.cancel(submitted.job_id)
+        if submitting.jobs:
+            slurm.cancel(job.job_id for job in reversed(submitting.jobs))
+            slurm_runs.settle_all_of(submitting.jobs)
         raise
+
+
+def find_done(steps: Steps, step: str, settings: Settings) -> "tuple[Resolved | None, Run | None]":
+    """A step with its inputs found, and the finished run of it, as far as nothing has to be made for that."""
+    try:
+        resolved = steps.resolve(step, settings)
+    except NotMadeError:
+        return None, None  # the job makes what it lacks
+    return resolved, tracking.find_finished(step, step_key(resolved.key_parts()))
 
 
 class _Submitting:
@@ -60,12 +69,14 @@ class _Submitting:
 
     Attributes:
         runs: by step the run that has its results, or will.
-        jobs: by step the job of that run, of those that have one.
+        last: by step the job of that run, of those that have one.
+        jobs: all jobs, in their order.
     """
 
     def __init__(self, parent_id: str, profile: "Profile") -> None:
         self.runs: dict[str, Run] = {}
-        self.jobs: dict[str, Submitted] = {}
+        self.last: dict[str, Submitted] = {}
+        self.jobs: list[Submitted] = []
         self._parent_id = parent_id
         self._profile = profile
         self._steps = Steps(parent_id, cache_folder(), state_folder(), makes=False)
@@ -74,26 +85,24 @@ class _Submitting:
         """Reuse a step, or submit it."""
         program = find_program(step.entry)
         settings = parse(program.settings, step.words(self.runs))
-        needs = [self.jobs[needed] for needed in sorted(step.needs & self.jobs.keys())]
-        run_id = ""
-        if not needs:
-            with contextlib.suppress(NotMadeError):  # the job makes what it lacks
-                resolved = self._steps.resolve(step.entry, settings)
-                finished = tracking.find_finished(step.entry, step_key(resolved.key_parts()))
-                if finished is not None:
-                    click.echo(f"reused     {name:<32} runs:/{finished.info.run_id}")
-                    tracking.note_reused(self._parent_id, name, finished.info.run_id)
-                    self.runs[name] = finished
-                    return
-                run_id = self._steps.unfinished(resolved)
+        needs = [self.last[needed] for needed in sorted(step.needs & self.last.keys())]
+        resolved, finished = (None, None) if needs else find_done(self._steps, step.entry, settings)
+        if finished is not None:
+            click.echo(f"reused     {name:<32} runs:/{finished.info.run_id}")
+            tracking.note_reused(self._parent_id, name, finished.info.run_id)
+            self.runs[name] = finished
+            return
+        run_id = self._steps.unfinished(resolved) if resolved else ""
         if run_id:
             tracking.adopt_child(run_id, self._parent_id)
         else:
             run_id = tracking.create_child(step.entry, name, self._parent_id)
         try:
-            self.jobs[name] = submit(run_id, program, settings, self._profile.of_step(step.entry), needs)
+            submitted = submit_step(run_id, program, settings, self._profile, needs, resolved)
         except ClozeError as error:
             tracking.fail_run(run_id, str(error))
             raise
+        self.jobs += submitted
+        self.last[name] = submitted[-1]
         self.runs[name] = tracking.get_run(run_id)
-        click.echo(f"submitted  {name:<32} runs:/{run_id}  job {self.jobs[name].job_id}")
+        click.echo(f"submitted  {name:<32} runs:/{run_id}  job {', '.join(job.job_id for job in submitted)}")
