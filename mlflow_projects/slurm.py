@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cloze.errors import ClozeError
@@ -27,7 +27,7 @@ _REMEDIES = {
     "JobLaunchFailure": "its node could not start it; can the node see the project and write its log?",
     _NEVER: "a job that it needs did not finish",
 }
-_NO_SUCH_JOB = "Invalid job id"
+_NO_SUCH_JOB = re.compile(r"Invalid job id|Job \S+ not found")
 _NO_ACCOUNTING = "accounting storage is disabled"
 _PATIENCE = 60  # seconds for one command of Slurm
 _AT_ONCE = 200  # jobs that one squeue is asked about
@@ -151,7 +151,7 @@ def _queued(job_ids: Sequence[str]) -> dict[str, Job]:
                 "squeue", "--noheader", "--array", f"--jobs={','.join(some)}", "--format=%i|%T|%N|%S|%r"
             ).splitlines()
         except SlurmError as error:
-            if _NO_SUCH_JOB not in str(error):
+            if not _NO_SUCH_JOB.search(str(error)):
                 raise
             continue
         for line in lines:
@@ -162,19 +162,42 @@ def _queued(job_ids: Sequence[str]) -> dict[str, Job]:
 
 def _remembered(job_id: str) -> Job | None:
     """From the controller, which keeps ended jobs for a while (MinJobAge)."""
+    records = _records(job_id)
+    if records:
+        return _job(job_id, records[0])
+    array, _, task = job_id.partition("_")
+    together = _records(array) if task else []
+    for record in together:  # tasks that never began have one record together
+        if int(task) in _tasks(_field(record, "ArrayTaskId")):
+            return _job(job_id, record)
+    # A task that is cancelled before it began leaves nothing behind.
+    return Job(job_id, "CANCELLED") if together else None
+
+
+def _records(job_id: str) -> list[str]:
     try:
-        told = _ask("scontrol", "--oneliner", "show", "job", job_id).splitlines()[0]
+        return _ask("scontrol", "--oneliner", "show", "job", job_id).splitlines()
     except SlurmError as error:
-        if _NO_SUCH_JOB in str(error):
-            return None
+        if _NO_SUCH_JOB.search(str(error)):
+            return []
         raise
 
-    def of(key: str) -> str:
-        match = re.search(rf" {key}=(\S*)", told)
-        return _said(match[1]) if match else ""
 
-    job = Job(job_id, of("JobState"), of("Reason"), of("ExitCode"), of("NodeList"), of("StartTime"), of("EndTime"))
-    return replace(job, restarts=int(of("Restarts") or 0))
+def _job(job_id: str, record: str) -> Job:
+    names = ("JobState", "Reason", "ExitCode", "NodeList", "StartTime", "EndTime")
+    state, reason, exit_code, nodes, began, ended = (_field(record, name) for name in names)
+    return Job(job_id, state, reason, exit_code, nodes, began, ended, int(_field(record, "Restarts") or 0))
+
+
+def _field(record: str, name: str) -> str:
+    match = re.search(rf" {name}=(\S*)", record)
+    return _said(match[1]) if match else ""
+
+
+def _tasks(listed: str) -> set[int]:
+    """Numbers of the tasks in `0,2-4%50`."""
+    spans = [part.partition("-") for part in listed.partition("%")[0].split(",") if part]
+    return {task for first, _, last in spans for task in range(int(first), int(last or first) + 1)}
 
 
 def _accounted(job_id: str) -> Job | None:

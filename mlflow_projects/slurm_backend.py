@@ -103,9 +103,11 @@ class SlurmBackend(AbstractBackend):
         except ClozeError as error:
             tracking.fail_run(run_id, str(error))
             raise ExecutionException(f"{entry_point} was not submitted (runs:/{run_id}): {error}") from error
-        click.echo(f"submitted {entry_point} as job {submitted.job_id}: runs:/{run_id}")
+        said = f"submitted {entry_point} as job {submitted.job_id}: runs:/{run_id}"
         if profile.wait:
-            _stay(submitted)
+            _stay(submitted, said)
+        else:
+            click.echo(said)
         return submitted
 
 
@@ -153,13 +155,14 @@ def follow(jobs: Sequence[Submitted]) -> str:
     return str(tracking.get_run(jobs[-1].run_id).info.status)
 
 
-def _stay(submitted: SlurmRun) -> None:
-    """Wait for the job; the user may leave, and the job goes on.
+def _stay(submitted: SlurmRun, said: str) -> None:
+    """Say so and wait for the job; the user may leave, and the job goes on.
 
     Raises:
         ExecutionException: the run did not finish.
     """
     try:
+        click.echo(said)
         finished = submitted.wait()
     except KeyboardInterrupt:
         click.echo(

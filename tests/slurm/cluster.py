@@ -42,7 +42,7 @@ class Cluster:
         subprocess.run([_SCRIPT, "return", self.folder, node], check=True)
 
 
-def await_true(what: Callable[[], bool], patience_s: float = 60) -> None:
+def await_true(what: Callable[[], bool], patience_s: float = 120) -> None:
     deadline = time.monotonic() + patience_s
     while not what():
         assert time.monotonic() < deadline, f"not so within {patience_s} s"

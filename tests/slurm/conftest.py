@@ -62,7 +62,7 @@ def submit(slurm_environment: Mapping[str, str]) -> Submit:
     """Submits an entry point as `mlflow run --backend slurm` does, and does not wait."""
 
     def start(
-        entry: str, options: Mapping[str, Any] = {}, /, profile: Mapping[str, Any] = {}, **words: object
+        entry: str, options: Mapping[str, Any] = {}, profile: Mapping[str, Any] = {}, /, **words: object
     ) -> SlurmRun:
         given = {"wait": False, **profile, "sbatch": {**LIGHT, **options}}
         parameters = {name: str(word) for name, word in words.items()}
