@@ -77,3 +77,5 @@ def rank() -> int:
 
 
 Stage = Callable[..., Mapping[str, float]]
+# Paths of the artifact of a name, of each shard in its order.
+ReadShards = Callable[[str], list[Path]]
