@@ -30,7 +30,7 @@ check: setup  ## formatting, lint, types, who imports whom, generated files
 
 test: setup  ## all tests; Debian packages that some want are installed where that can be done
 	.ci/packages
-	.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	workers=$$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )) && .venv/bin/python -m pytest -n $$workers --dist loadfile --no-loadscope-reorder
 
 bench: setup  ## every benchmark prints its own figures
 	for file in benchmarks/*.py; do .venv/bin/python -m "benchmarks.$$(basename "$$file" .py)"; done

@@ -9,9 +9,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cloze.errors import ClozeError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 class MetricsLogger(Protocol):
@@ -19,6 +22,17 @@ class MetricsLogger(Protocol):
 
     def __call__(self, metrics: Mapping[str, float], step: int) -> None:
         """Log `metrics` at `step`, both of the curve they belong to."""
+
+
+class PictureLogger(Protocol):
+    """Takes a picture of how far work has come."""
+
+    def __call__(self, name: str, picture: "Image", step: int) -> None:
+        """Log a picture under a name, at a step."""
+
+
+def _keep_none(name: str, picture: "Image", step: int) -> None:
+    """For work that nobody looks at."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,7 @@ class Workspace:
         log_metrics: reports metrics of one step; printing it is the caller's business.
         state: a folder that outlives the run, for what must never be lost (what was paid for).
         key: digest of everything that decides the result; half-done work is filed under it.
+        log_picture: shows a picture of one step.
     """
 
     out: Path
@@ -38,6 +53,7 @@ class Workspace:
     log_metrics: MetricsLogger
     state: Path
     key: str = ""
+    log_picture: PictureLogger = _keep_none
 
     @property
     def checkpoints(self) -> Path:
@@ -61,3 +77,5 @@ def rank() -> int:
 
 
 Stage = Callable[..., Mapping[str, float]]
+# Paths of the artifact of a name, of each shard in its order.
+ReadShards = Callable[[str], list[Path]]

@@ -5,6 +5,7 @@ import click
 from mlflow_projects.commands.closed_task import closed_task
 from mlflow_projects.commands.doctor import doctor
 from mlflow_projects.commands.explain import explain
+from mlflow_projects.commands.jobs import jobs
 from mlflow_projects.commands.lineage import lineage
 from mlflow_projects.commands.predict import predict
 from mlflow_projects.commands.score import score
@@ -19,6 +20,7 @@ def main() -> None:
 main.add_command(closed_task())
 main.add_command(doctor())
 main.add_command(explain())
+main.add_command(jobs())
 main.add_command(lineage())
 main.add_command(predict())
 main.add_command(score())

@@ -25,6 +25,7 @@ from mlflow_projects.refusals import refusals_told
 from mlflow_projects.signals import Terminated, raise_on_signals
 
 if TYPE_CHECKING:
+    from mlflow_projects.joined import Joined
     from mlflow_projects.steps import Resolved, Steps
 
 # What stands beside other figures, and would bury them on a terminal.
@@ -57,6 +58,8 @@ class Program:
         steps: the stage itself runs other steps. Such a program is never reused as a whole; its steps are.
         resumes: the stage leaves what is done in `workspace.checkpoints`, from where the run is taken up again.
         shares: several processes may share its work.
+        shard: setting that cuts its work into shards, and `join` what puts their results together:
+            `join(settings, workspace, read)`.
     """
 
     settings: type[Settings]
@@ -69,6 +72,8 @@ class Program:
     steps: bool = False
     resumes: bool = False
     shares: bool = False
+    shard: str = ""
+    join: Callable[..., Mapping[str, float]] | None = None
 
     @property
     def reusable(self) -> bool:
@@ -133,12 +138,14 @@ def program(
     steps: bool = False,
     resumes: bool = False,
     shares: bool = False,
+    shard: str = "",
+    join: Callable[..., Mapping[str, float]] | None = None,
 ) -> Program:
     """The program of the calling module, which must lie in `jobs/`."""
     frame = sys._getframe(1)
     name = Path(frame.f_code.co_filename).stem
     summary = str(frame.f_globals["__doc__"]).partition("\n")[0]
-    return Program(settings, stage, name, summary, before, after, system_metrics, steps, resumes, shares)
+    return Program(settings, stage, name, summary, before, after, system_metrics, steps, resumes, shares, shard, join)
 
 
 def programs() -> dict[str, Program]:
@@ -192,6 +199,7 @@ def run_program(program: Program, given: Mapping[str, str]) -> int:
 
 def _run(program: Program, given: Mapping[str, str], run_id: str) -> None:
     from mlflow_projects import tracking
+    from mlflow_projects.joined import find_shards
     from mlflow_projects.stepkey import step_key
     from mlflow_projects.steps import Steps
 
@@ -202,34 +210,43 @@ def _run(program: Program, given: Mapping[str, str], run_id: str) -> None:
         tracking.set_tags(resolved.tags)
         tracking.set_name(resolved.name)
         parts = resolved.key_parts()
-        key = step_key(parts)
+        joined = find_shards(program, resolved, steps.cache)
+        key = joined.key if joined else step_key(parts)
         tracking.log_settings(words(resolved.settings), parts)
         for name, found in resolved.inputs.items():
             tracking.log_dataset(name, found.uri, found.digest)
-        if unfinished := steps.unfinished(resolved):
+        if joined:
+            metrics = _run_stage(program, steps, resolved, run_id, key, joined)
+        elif unfinished := steps.unfinished(resolved):
             _resume(steps, resolved, unfinished)
             return
-        if program.resumes:
-            tracking.set_tags({"cloze.resume_key": key})
-        metrics = _run_stage(program, steps, resolved, run_id, key)
+        else:
+            if program.resumes:
+                tracking.set_tags({"cloze.resume_key": key})
+            metrics = _run_stage(program, steps, resolved, run_id, key)
     except BaseException:
         steps.stop()
         raise
     _say(program.name, run_id, metrics)
 
 
-def _run_stage(program: Program, steps: "Steps", resolved: "Resolved", run_id: str, key: str) -> Mapping[str, float]:
-    """Run the stage in an empty folder and log what it leaves there."""
+def _run_stage(
+    program: Program, steps: "Steps", resolved: "Resolved", run_id: str, key: str, joined: "Joined | None" = None
+) -> Mapping[str, float]:
+    """Run the stage, or join its shards, in an empty folder and log what it leaves there."""
     from mlflow_projects import tracking
 
     with tempfile.TemporaryDirectory(prefix="cloze-") as folder:
         out = Path(folder)
-        workspace = Workspace(out, steps.cache, tracking.log_step_metrics, steps.state, key)
+        workspace = Workspace(out, steps.cache, tracking.log_step_metrics, steps.state, key, tracking.log_step_picture)
         extra = (steps,) if program.steps else ()
         if program.before:
             program.before(resolved.settings)
         followers.lead(resolved.local_settings, key)
-        metrics = program.stage(resolved.local_settings, workspace, *extra)
+        if joined and program.join:
+            metrics = program.join(resolved.local_settings, workspace, joined.read)
+        else:
+            metrics = program.stage(resolved.local_settings, workspace, *extra)
         tracking.log_metrics(metrics)
         tracking.log_results(out, resolved.lineage, key)
         if program.after:

@@ -8,13 +8,20 @@ from pathlib import Path
 
 import psutil
 
+from mlflow_projects.slurm import own_job_id
+
 ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = ("mlflow", "torch", "transformers", "peft", "duckdb", "pyarrow", "pillow", "numpy", "rouge-score-rs")
 
 
 def process_tags() -> dict[str, str]:
-    """The process that holds a run, so that it can be told when it has ended."""
-    return {"cloze.host": platform.node(), "cloze.process": f"{_machine()} {os.getpid()} {_began(os.getpid())}"}
+    """The process that holds a run, and its batch job, so that it can be told when they have ended."""
+    job_id = own_job_id()
+    return {
+        "cloze.host": platform.node(),
+        "cloze.process": f"{_machine()} {os.getpid()} {_began(os.getpid())}",
+        **({"slurm.job_id": job_id} if job_id else {}),
+    }
 
 
 def _machine() -> str:

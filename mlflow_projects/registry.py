@@ -11,6 +11,7 @@ from cloze.errors import DataError, MissingInputError
 from mlflow_projects import artifacts, tracking
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
@@ -38,16 +39,9 @@ _PACKAGES = (
 
 def register_adapter(finished: "Finished") -> str:
     """Log the adapter of a finished step as a model to serve; the URI of its version of `cloze-{paradigm}`."""
-    from mlflow.exceptions import MlflowException
-
-    store = tracking.client()
     paradigm = finished.resolved.tags["cloze.paradigm"]
     name = f"cloze-{paradigm}"
-    try:
-        store.create_registered_model(name, description=f"LoRA adapters trained on `{paradigm}` labels.")
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
+    store = made_model(name, f"LoRA adapters trained on `{paradigm}` labels.")
     tags = _tags(finished, paradigm)
     model_id = _log_model(finished, tags)
     version = store.create_model_version(
@@ -58,6 +52,19 @@ def register_adapter(finished: "Finished") -> str:
     uri = f"models:/{name}/{version.version}"
     tracking.set_tags({"cloze.model_version": uri})
     return uri
+
+
+def made_model(name: str, about: str) -> "MlflowClient":
+    """The store, in which there is now a registered model of that name."""
+    from mlflow.exceptions import MlflowException
+
+    store = tracking.client()
+    try:
+        store.create_registered_model(name, description=about)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return store
 
 
 def find_version(uri: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ already found says; the newest finished run with the step key that making it wou
 
 import dataclasses
 import logging
+import os
 import re
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from cloze.errors import ClozeError, MissingInputError, SettingsError
 from cloze.locks import locked
 from cloze.settings import Settings, TableInput, inputs, parse, words
-from cloze.stage import StoppedError
+from cloze.stage import REQUEUE_FILE, StoppedError
 from mlflow_projects import artifacts, tracking
 from mlflow_projects.program import find_program
 from mlflow_projects.provenance import ROOT
@@ -37,6 +38,10 @@ _RUN = re.compile(r"^runs:/(?P<run>[0-9a-f]{32})(?:/(?P<name>.+))?$|^(?P<bare>[0
 
 class StepFailedError(ClozeError):
     """A step that this one needs did not finish."""
+
+
+class NotMadeError(StepFailedError):
+    """A step that this one needs was not done before, and is not to be done now."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +105,12 @@ class Steps:
         parent_id: the run that asks.
         cache: folder for what is fetched or can be made again.
         state: folder for what must not be lost.
-        announce: takes one line for every step reused, started or finished.
+        makes: runs what is missing; else that is an error.
     """
 
-    def __init__(self, parent_id: str, cache: Path, state: Path) -> None:
+    def __init__(self, parent_id: str, cache: Path, state: Path, *, makes: bool = True) -> None:
         self.parent_id = parent_id
+        self._makes = makes
         self.cache = cache
         self.state = state
         self._locks: dict[str, threading.Lock] = {}
@@ -269,6 +275,8 @@ class Steps:
 
     def _run_child(self, resolved: Resolved, name: str, unfinished: str = "") -> "Run":
         """Run a step to its end, in a run of its own or in one that did not end."""
+        if not self._makes:
+            raise NotMadeError(f"{name} was not done before")
         if self._stopped:
             raise StepFailedError(f"{name} was not started: another step failed")
         run_id = unfinished or tracking.create_child(resolved.step, name, self.parent_id)
@@ -300,7 +308,7 @@ class Steps:
             child.send_signal(signal.SIGTERM)
             lines = _relay(child, name)  # what resumes saves what it has done before it ends
         self._children.discard(child)
-        if child.wait() == StoppedError.exit_code:
+        if child.wait() == StoppedError.exit_code or Path(os.environ.get(REQUEUE_FILE, "")).is_file():
             raise StoppedError(f"{name} was asked to stop (runs:/{run_id}); the same command goes on from there")
         if child.returncode != 0:
             tracking.end_vanished(run_id, f"the process ended with status {child.returncode}")

@@ -99,25 +99,35 @@ def run_study(settings: StudySettings, workspace: Workspace, steps: "Steps") -> 
     return {"steps": len(runs)}
 
 
-def _run_all(study: Mapping[str, StudyStep], workers: int, steps: "Steps") -> "dict[str, Run]":
-    runs: dict[str, Run] = {}
-    sorter = TopologicalSorter({name: step.needs for name, step in study.items()})
+def sorter(study: Mapping[str, StudyStep]) -> TopologicalSorter[str]:
+    """The steps of a study, so that each comes after those that it needs.
+
+    Raises:
+        SettingsError: they need each other in a circle.
+    """
+    graph = TopologicalSorter({name: step.needs for name, step in study.items()})
     try:
-        sorter.prepare()
+        graph.prepare()
     except CycleError as error:
         raise SettingsError("study", " -> ".join(error.args[1]), "free of cycles") from error
+    return graph
+
+
+def _run_all(study: Mapping[str, StudyStep], workers: int, steps: "Steps") -> "dict[str, Run]":
+    runs: dict[str, Run] = {}
+    graph = sorter(study)
     with ThreadPoolExecutor(workers) as pool:
         waiting: dict[Future[Run], str] = {}
         try:
-            while sorter.is_active():
-                for name in sorter.get_ready():
+            while graph.is_active():
+                for name in graph.get_ready():
                     step = study[name]
                     waiting[pool.submit(steps.ensure, step.entry, step.words(runs), name)] = name
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
                     name = waiting.pop(future)
                     runs[name] = future.result()
-                    sorter.done(name)
+                    graph.done(name)
         except Exception as error:
             pool.shutdown(wait=False, cancel_futures=True)
             steps.start_no_more(str(error))

@@ -31,12 +31,14 @@ from cloze.stage import StoppedError
 from mlflow_projects import artifacts, provenance
 from mlflow_projects.guardian import Guardian
 from mlflow_projects.signals import Terminated, signals_deferred
+from mlflow_projects.slurm import own_job_id
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.entities import Run
     from mlflow.utils.async_logging.run_operations import RunOperations
+    from PIL.Image import Image
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +86,10 @@ def tracked(step: str, *, system_metrics: bool = False) -> Iterator[str]:
         guardian = Guardian(run_id, mlflow.get_tracking_uri())
         mlflow.set_tags({"cloze.step": step, **provenance.process_tags(), **provenance.code_tags()})
         _take_up_attempt(run_id)
+        if own_job_id():
+            from mlflow_projects.slurm_runs import begin_attempt
+
+            begin_attempt(run_id)
         mlflow.log_dict(provenance.environment(), "environment.json")
         yield run_id
         await_queued()
@@ -112,6 +118,8 @@ def tracked(step: str, *, system_metrics: bool = False) -> Iterator[str]:
 def _take_up_attempt(run_id: str) -> None:
     """Where this is another attempt at the run: forget how the last one ended, and know what it has logged."""
     run = get_run(run_id)
+    if "slurm.job_id" in run.data.tags and not own_job_id():
+        client().delete_tag(run_id, "slurm.job_id")  # it goes on outside of Slurm
     _logged.clear()
     for name in run.data.metrics:
         _logged[name] = {step for step, _ in metric_history(run_id, name)}
@@ -154,6 +162,8 @@ def end_dead_runs() -> None:
     store = client()
     for run in store.search_runs(_experiments(store), "attributes.status = 'RUNNING'", max_results=1000):
         tags = run.data.tags
+        if "slurm.job_id" in tags:
+            continue  # Slurm knows better, on every host: `cloze jobs` asks it
         if tags.get("cloze.host") == platform.node() and provenance.is_gone(tags["cloze.process"]):
             end_vanished(run.info.run_id, "the process was gone when the next one looked")
         is_unborn = "cloze.host" not in tags and "mlflow.project.entryPoint" in tags
@@ -177,7 +187,8 @@ def create_child(step: str, name: str, parent_id: str) -> str:
 
 def note_reused(parent_id: str, name: str, run_id: str) -> None:
     """Say in a run that it did not run a step that it needed, but took the results of an earlier run."""
-    client().set_tag(parent_id, f"{REUSED}{name}", f"runs:/{run_id}")
+    if get_run(run_id).data.tags.get("mlflow.parentRunId") != parent_id:  # its own children are no earlier runs
+        client().set_tag(parent_id, f"{REUSED}{name}", f"runs:/{run_id}")
 
 
 def adopt_child(run_id: str, parent_id: str) -> None:
@@ -222,6 +233,8 @@ def require_finished(run_id: str) -> "Run":
         MissingInputError: it is unknown, or did not finish.
     """
     run = get_run(run_id)
+    if "cloze.resumed" in run.data.tags:  # it let an earlier run go on, whose results these are
+        return require_finished(run.data.tags["cloze.resumed"].removeprefix("runs:/"))
     if run.info.status != "FINISHED":
         reason = run.data.tags.get("cloze.error") or run.data.tags.get("cloze.end_reason") or "no reason recorded"
         raise MissingInputError(
@@ -392,6 +405,13 @@ def log_step_metrics(metrics: Mapping[str, float], step: int) -> None:
     queued = mlflow.log_metrics(new, step=step, synchronous=False)
     assert queued is not None  # noqa: S101 - it is None where logging is synchronous
     _queued.append(queued)
+
+
+def log_step_picture(name: str, picture: "Image", step: int) -> None:
+    """Log a picture of one step of the active run; MLflow's page shows those of one name by their steps."""
+    import mlflow
+
+    mlflow.log_image(picture, key=name, step=step, synchronous=True)
 
 
 def log_settings(settings: Mapping[str, object], key_parts: Mapping[str, Any]) -> None:

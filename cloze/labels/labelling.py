@@ -4,8 +4,9 @@ The labeller `world` knows the script of the drawn sample. The others are vision
 plan, one ledger and one parser, and differ in how a request travels.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ from cloze.labels.inquiry import MODELS, Inquiry, ModelSettings, PicturePart
 from cloze.labels.parse import FORMS, parse_label
 from cloze.labels.prompts import PARADIGMS
 from cloze.settings import setting, table_input
-from cloze.stage import Workspace
+from cloze.shards import WHOLE, bounds, parse_shard
+from cloze.stage import ReadShards, Workspace
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,6 +55,10 @@ class LabelSettings(ModelSettings):
         default=0,
     )
     split: str = setting("Which sequences.", default="all", choices=_SPLITS)
+    part: str = setting(
+        "K/N: of these only the K-th of N parts, from 0, with its part of the budget; all/N: join finished parts.",
+        default=WHOLE,
+    )
     form: str = setting(
         "A paragraph, or JSON with dialogue, narration, sound effects and scene.", default="paragraph", choices=FORMS
     )
@@ -61,6 +67,7 @@ class LabelSettings(ModelSettings):
         super().__post_init__()
         if self.limit < 0:
             raise SettingsError("limit", self.limit, "0 or more")
+        parse_shard("part", self.part)
         self.require_model(self.labeller)
 
 
@@ -78,11 +85,15 @@ def label(settings: LabelSettings, workspace: Workspace) -> dict[str, float]:
     if settings.labeller == "world":
         from cloze.labels.world import label_world
 
-        return label_world(settings.sequences, settings.paradigm, workspace)
+        return label_world(settings.sequences, settings.paradigm, workspace, settings.part)
     sequences = _chosen(settings)
     images = open_images(images_uri(sequences), workspace.cache)
-    # A ledger has one writer at a time; both paradigms can be labelled at once.
+    # A ledger has one writer at a time; both paradigms, and all parts, can be labelled at once.
     folder = workspace.state / "labels" / settings.paradigm
+    part, parts = parse_shard("part", settings.part)
+    if parts > 1:
+        folder /= f"part-{part}-of-{parts}"
+        settings = replace(settings, budget_usd=settings.budget_usd / parts)
     with Inquiry(_Sequences(sequences, settings), settings, settings.labeller, images, folder, workspace.out) as asked:
         figures = asked.run()
         if settings.dry_run:
@@ -91,6 +102,26 @@ def label(settings: LabelSettings, workspace: Workspace) -> dict[str, float]:
         rows = ({**row, **about, "sequence_id": row["subject"]} for row in asked.ledger.rows())
         _write_labels(rows, images_uri(sequences), workspace.out / "labels.parquet")
     return {"labels": sequences.num_rows, **_named(figures)}
+
+
+def join_labels(settings: LabelSettings, workspace: Workspace, read: ReadShards) -> dict[str, float]:
+    """Write the table that `label` would have written at once, from its parts.
+
+    Raises:
+        DataError: gaps or duplicates.
+    """
+    from cloze.shards import join_tables
+    from cloze.tables import read_table, write_table
+
+    if settings.labeller == "world":  # it labels all there are
+        wanted = read_table(settings.sequences, "sequences", ["sequence_id"])
+    else:
+        wanted = _chosen(settings)
+    joined = join_tables(read("labels.parquet"), "labels", wanted["sequence_id"].to_pylist())
+    write_table(joined, workspace.out / "labels.parquet")
+    states = Counter(joined["state"].to_pylist())
+    usd = sum(cost or 0 for cost in joined["cost_usd"].to_pylist())
+    return {"labels": joined.num_rows, "cost_usd": usd, **{f"labels_{state}": n for state, n in states.items()}}
 
 
 class _Sequences:
@@ -175,4 +206,5 @@ def _chosen(settings: LabelSettings) -> "pa.Table":
         table = table.take(pa.array(drawn(table["sequence_id"].to_pylist(), settings.limit)))
     if table.num_rows == 0:
         raise DataError(settings.sequences, f"holds no sequence of split {settings.split}", "choose another split")
-    return table
+    first, end = bounds(table.num_rows, *parse_shard("part", settings.part), settings.sequences)
+    return table.slice(first, end - first)

@@ -12,12 +12,13 @@ from cloze.labels.prompts import prompt_digest
 from cloze.sample.grammar import Panel, foretell
 from cloze.sample.telling import tell
 from cloze.sample.world import SCHEME, sample_seed, story_panels, world_digest
+from cloze.shards import WHOLE, bounds, parse_shard
 from cloze.stage import Workspace
 
 LABELLER = "world"
 
 
-def label_world(sequences: str, paradigm: str, workspace: Workspace) -> dict[str, float]:
+def label_world(sequences: str, paradigm: str, workspace: Workspace, part: str = WHOLE) -> dict[str, float]:
     """Write one label per sequence: `ok`, or `failed` where a panel belongs to no story (an advert left in, say).
 
     Raises:
@@ -26,6 +27,8 @@ def label_world(sequences: str, paradigm: str, workspace: Workspace) -> dict[str
     from cloze.tables import images_uri, read_table, table, write_table
 
     found = read_table(sequences, "sequences", ["sequence_id", "context", "target"])
+    first, end = bounds(found.num_rows, *parse_shard("part", part), sequences)
+    found = found.slice(first, end - first)
     panels = story_panels(_seed(images_uri(found), sequences))
     common = _common(paradigm)
     rows = [common | _outcome(sequence, paradigm, panels) for sequence in found.to_pylist()]

@@ -42,8 +42,13 @@ class Curve:
     @property
     def validation_loss(self) -> float | None:
         """The last one."""
-        found = [values["val/loss"] for _, values in self._points if "val/loss" in values]
+        found = self.validation_losses
         return found[-1] if found else None
+
+    @property
+    def validation_losses(self) -> list[float]:
+        """All of them, in the order of their steps."""
+        return [values["val/loss"] for _, values in self._points if "val/loss" in values]
 
     @property
     def final_loss(self) -> float:
@@ -57,21 +62,24 @@ class Curve:
 
     def add(self, step: Step) -> None:
         """Take a step; now and then it is logged, with the mean loss of the steps since the last time."""
-        self._losses.append(step.loss)
-        every = -(-self._n_steps // LOGGED_TIMES)
-        if step.number % every and step.number != self._n_steps:
-            return
-        recent = self._losses[-every:]
-        values = {
-            "train/loss": sum(recent) / len(recent),
+        beside = {
             "train/lr": step.lr,
             "train/grad_norm": step.grad_norm,
             "train/tokens_per_second": step.n_tokens / step.seconds,
             "train/data_wait": step.waited / step.seconds,
-            "train/memory_gb": _peak_gb(),
         }
-        self._log(step.number, values)
-        logger.info("step %d of %d: loss %.3f", step.number, self._n_steps, values["train/loss"])
+        self.note(step.number, step.loss, beside)
+
+    def note(self, number: int, loss: float, beside: Mapping[str, float]) -> None:
+        """Take the loss of a step and what is logged beside it; as `add`."""
+        self._losses.append(loss)
+        every = -(-self._n_steps // LOGGED_TIMES)
+        if number % every and number != self._n_steps:
+            return
+        recent = self._losses[-every:]
+        mean = sum(recent) / len(recent)
+        self._log(number, {"train/loss": mean, **beside, "train/memory_gb": _peak_gb()})
+        logger.info("step %d of %d: loss %.3f", number, self._n_steps, mean)
 
     def add_validation(self, step: int, loss: float) -> None:
         """Take the validation loss after a step."""

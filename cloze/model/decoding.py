@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cloze.digests import drawn
 from cloze.errors import DataError
 from cloze.model.predict_settings import PredictSettings
-from cloze.stage import StoppedError, Workspace
+from cloze.shards import bounds
+from cloze.stage import ReadShards, StoppedError, Workspace
 
 if TYPE_CHECKING:
     from cloze.data.images import ImageFolder
@@ -94,6 +95,35 @@ def predict(settings: PredictSettings, workspace: Workspace) -> dict[str, float]
     return _figures(answers) | {"predictions_kept": n_kept}
 
 
+def join_predictions(settings: PredictSettings, workspace: Workspace, read: ReadShards) -> dict[str, float]:
+    """Write what `predict` would have written at once, from its shards.
+
+    Raises:
+        DataError: gaps, duplicates, or shards that something else predicted.
+    """
+    from cloze.model.answers import Answer
+    from cloze.shards import join_tables
+    from cloze.tables import read_table, write_table
+
+    rows = choose(read_table(settings.sequences, "sequences").to_pylist(), settings)
+    joined = join_tables(read("predictions.parquet"), "predictions", [row["sequence_id"] for row in rows])
+    fingerprints = read("fingerprint.json")
+    own = [{**json.loads(path.read_text()), "sequences_digest": _rows_digest(rows)} for path in fingerprints]
+    for path, fingerprint in zip(fingerprints, own, strict=True):
+        if fingerprint != own[0]:
+            differs = ", ".join(name for name in own[0] if fingerprint.get(name) != own[0][name])
+            raise DataError(path, f"is of another predictor than {fingerprints[0]}: {differs or 'more fields'}")
+    (workspace.out / "fingerprint.json").write_text(json.dumps(own[0], indent=2) + "\n")
+    (workspace.out / "prompt.txt").write_bytes(read("prompt.txt")[0].read_bytes())
+    write_table(joined, workspace.out / "predictions.parquet")
+    names = {"prediction": "text"}
+    answers = [
+        Answer(**{names.get(name, name): value for name, value in row.items() if name != "sequence_id"})
+        for row in joined.to_pylist()
+    ]
+    return _figures(answers) | {"predictions_kept": len(answers)}
+
+
 def choose(rows: list[dict[str, Any]], settings: PredictSettings) -> list[dict[str, Any]]:
     """Rows of the split in their order; of these the same `examples` in every run; of these the shard.
 
@@ -107,11 +137,8 @@ def choose(rows: list[dict[str, Any]], settings: PredictSettings) -> list[dict[s
         )
     if settings.examples:
         chosen = [chosen[place] for place in drawn([row["sequence_id"] for row in chosen], settings.examples)]
-    part, parts = settings.part
-    if parts > len(chosen):
-        raise DataError(settings.sequences, f"{len(chosen)} sequences do not make {parts} shards", "ask for fewer")
-    # Neighbours stay together: they share pictures.
-    return chosen[len(chosen) * part // parts : len(chosen) * (part + 1) // parts]
+    first, end = bounds(len(chosen), *settings.part, settings.sequences)
+    return chosen[first:end]
 
 
 def _open_engine(settings: PredictSettings, images: "ImageFolder", cache: Path) -> Engine:
@@ -165,9 +192,13 @@ def _write_fingerprint(path: Path, settings: PredictSettings, engine: Engine, ro
     fingerprint = {
         **engine.fingerprint,
         "blind": settings.blind,
-        "sequences_digest": hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest(),
+        "sequences_digest": _rows_digest(rows),
     }
     path.write_text(json.dumps(fingerprint, indent=2) + "\n")
+
+
+def _rows_digest(rows: list[dict[str, Any]]) -> str:
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
 
 
 def _figures(answers: "Sequence[Answer]") -> dict[str, float]:

@@ -1,17 +1,15 @@
 """What a user may set when a model predicts."""
 
-import re
 from dataclasses import dataclass
 
 from cloze.errors import SettingsError
 from cloze.model.finetune_settings import LAYOUTS, PRECISIONS, QUANTISATIONS
 from cloze.settings import choices, setting, table_input
+from cloze.shards import WHOLE, parse_shard
 
 SPLITS = ("train", "val", "test", "all")
 BLIND = ("none", "images", "text", "order")
 ENGINES = ("transformers", "openai")
-
-_SHARD = re.compile(r"(\d+)/(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +33,9 @@ class PredictSettings:
     examples: int = setting(
         "Predict at most so many sequences, the same ones in every run; 0 is all of them.", default=0
     )
-    shard: str = setting("K/N: of these only the K-th of N parts, counted from 0.", default="0/1")
+    shard: str = setting(
+        "K/N: of these only the K-th of N parts, counted from 0; all/N: join finished shards.", default=WHOLE
+    )
     blind: str = setting(
         "What is hidden from the model: nothing, the pictures, the lettering, or the order of the panels.",
         default="none",
@@ -75,21 +75,12 @@ class PredictSettings:
         for name in ("precision", "quantise", "image_layout"):
             if self.served and getattr(self, name) != self.__dataclass_fields__[name].default:
                 raise SettingsError(name, getattr(self, name), "left out: a server has its own")
-        part, parts = self.part
-        if not part < parts:
-            raise SettingsError("shard", self.shard, "K/N with K below N, such as 3/8")
+        parse_shard("shard", self.shard)
 
     @property
     def part(self) -> tuple[int, int]:
-        """Number of the shard, from 0, and how many there are.
-
-        Raises:
-            SettingsError: `shard` is nothing of the kind.
-        """
-        match = _SHARD.fullmatch(self.shard)
-        if not match:
-            raise SettingsError("shard", self.shard, "K/N, such as 3/8")
-        return int(match[1]), int(match[2])
+        """Number of the shard, from 0, and how many there are."""
+        return parse_shard("shard", self.shard)
 
     @property
     def decoding(self) -> dict[str, str | int | float]:

@@ -5,20 +5,17 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
-from typing import Any
 
-import torch
 from tqdm import tqdm
 
-from cloze.errors import DataError
-from cloze.model.checkpoints import Checkpoint, Checkpoints
+from cloze.model.checkpoints import Checkpoints
 from cloze.model.conversation import Example
-from cloze.model.curve import Curve
 from cloze.model.finetune_settings import FinetuneSettings
 from cloze.model.loop import Schedule, mean_loss, train
 from cloze.model.objectives import Objective
-from cloze.model.optimizers import load_optimizer_state, make_optimizer, optimizer_state
+from cloze.model.optimizers import make_optimizer
 from cloze.model.processes import Processes
+from cloze.model.resuming import Resumable
 from cloze.model.stopping import ask_for_requeue, stop_request
 from cloze.stage import StoppedError, Workspace
 
@@ -54,7 +51,8 @@ class Session:
         """
         n_steps = self._schedule.steps(len(examples))
         this = {**asdict(self._schedule), "examples": len(examples), "steps": n_steps}
-        done, curve = self._take_up(this)
+        kept = Resumable(self._checkpoints, self._weights, self._optimizer, this)
+        done, curve = kept.take_up(self._workspace.log_metrics)
         saved_at = time.monotonic()
         steps = train(self._objective, examples, self._schedule, self._optimizer, done=done, processes=self._processes)
         # None: the bar is shown on a terminal only.
@@ -72,39 +70,13 @@ class Session:
                 is_due = time.monotonic() - saved_at >= self._save_s
                 n_stops, n_due = self._processes.sum(bool(stop.reason), is_due)  # what one knows, all act upon
                 if n_stops or n_due or step.number == n_steps:
-                    self._save(step.number, curve, this)
+                    if self._processes.rank == 0:
+                        kept.save(step.number, curve)
                     saved_at = time.monotonic()
                 if n_stops and step.number < n_steps:
                     raise self._stopped(step.number, stop.reason)
         figures = {"steps": n_steps, "steps_before_resume": done, "train/loss_final": curve.final_loss}
         return figures if curve.validation_loss is None else {**figures, "val/loss_final": curve.validation_loss}
-
-    def _take_up(self, this: dict[str, Any]) -> tuple[int, Curve]:
-        """Steps that are done, and their curve."""
-        log_metrics = self._workspace.log_metrics
-        found = self._checkpoints.newest()
-        if found is None:
-            return 0, Curve(this["steps"], log_metrics)
-        if found.notes["run"] != this:
-            problem = f"a checkpoint of another training ({found.notes['run']}, and this is {this})"
-            raise DataError(self._checkpoints.folder, problem, "remove it, or train what it belongs to")
-        with torch.no_grad():
-            for name, weight in self._weights.items():
-                weight.copy_(found.tensors[f"weights/{name}"])
-        prefix = "optimizer/"
-        kept = {name.removeprefix(prefix): t for name, t in found.tensors.items() if name.startswith(prefix)}
-        load_optimizer_state(self._optimizer, kept, found.notes["optimizer"])
-        logger.info("going on from the checkpoint after step %d of %d", found.step, this["steps"])
-        return found.step, Curve(this["steps"], log_metrics, found.notes["curve"])
-
-    def _save(self, step: int, curve: Curve, this: dict[str, Any]) -> None:
-        """Write a checkpoint; order, learning rate and dropout follow from the step's number and the seed."""
-        if self._processes.rank > 0:
-            return
-        kept, values = optimizer_state(self._optimizer)
-        tensors = {f"weights/{name}": weight for name, weight in self._weights.items()}
-        tensors |= {f"optimizer/{name}": tensor for name, tensor in kept.items()}
-        self._checkpoints.save(Checkpoint(step, tensors, {"run": this, "optimizer": values, "curve": curve.state}))
 
     def _stopped(self, step: int, reason: str) -> StoppedError:
         said = f"stopped after step {step} ({reason or 'another process was asked'}); a checkpoint was saved"

@@ -1,13 +1,38 @@
-"""LoRA weights of a U-Net on disk: diffusers' own format, and what they were trained on."""
+"""LoRA weights of a U-Net: putting them in, and on disk in diffusers' own format with what they were trained on."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cloze.errors import DataError
+from cloze.errors import DataError, SettingsError
 
 WEIGHTS = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for
 ORIGIN = "base.json"
+
+
+def add_lora(unet: Any, rank: int, alpha: int, targets: Sequence[str], seed: int) -> int:
+    """Put fresh LoRA layers into a U-Net; only they require a gradient, and they are kept in 32 bits.
+
+    Returns:
+        How many weights they have.
+
+    Raises:
+        SettingsError: no layer has such a name.
+    """
+    import torch
+    from diffusers.training_utils import cast_training_params
+    from peft import LoraConfig
+
+    torch.manual_seed(seed)
+    config = LoraConfig(r=rank, lora_alpha=alpha, init_lora_weights="gaussian", target_modules=list(targets))
+    unet.requires_grad_(False)
+    try:
+        unet.add_adapter(config)
+    except ValueError as error:
+        raise SettingsError("targets", ",".join(targets), f"names of the U-Net's linear layers ({error})") from error
+    cast_training_params(unet, dtype=torch.float32)
+    return sum(weight.numel() for weight in unet.parameters() if weight.requires_grad)
 
 
 def save_lora(pipeline: Any, folder: Path, base: str, digest: str) -> None:
@@ -47,6 +72,20 @@ def load_lora(pipeline: Any, folder: Path, digest: str) -> None:
         raise DataError(folder / WEIGHTS, f"not a LoRA of this base ({error})", "train it again") from error
     if not pipeline.get_active_adapters():  # diffusers only warns of a file in which it finds none
         raise DataError(folder / WEIGHTS, "holds no LoRA in diffusers' format", "PEFT's own format is another")
+
+
+def require_loads(pipeline: Any, folder: Path, digest: str) -> None:
+    """Put the saved LoRA in the place of the trained one, as `render` will, and compare the two."""
+    import torch
+    from peft import get_peft_model_state_dict
+
+    trained = {name: weight.clone() for name, weight in get_peft_model_state_dict(pipeline.unet).items()}
+    pipeline.unet.delete_adapters("default")
+    load_lora(pipeline, folder, digest)
+    (name,) = pipeline.get_active_adapters()
+    read = get_peft_model_state_dict(pipeline.unet, adapter_name=name)
+    same = read.keys() == trained.keys() and all(torch.equal(read[key].to(trained[key]), trained[key]) for key in read)
+    assert same, f"{folder} does not hold the LoRA that was trained"  # noqa: S101 - a fault of diffusers or ours
 
 
 def lora_origin(folder: Path) -> dict[str, str]:

@@ -46,6 +46,11 @@ class RenderSettings:
         "Start from panel 5 and change it so much, above 0 to 1; 0 starts from noise.", default=0.0
     )
     lettering: bool = setting("Set what is said over the pictures.", default=True)
+    encoder: str = setting(
+        "Folder of an image encoder (CLIP, SigLIP, DINO) that drawings are judged by, too; empty is none.", default=""
+    )
+    base_floor: bool = setting("With a LoRA: draw everything by the base alone, too, as a floor.", default=True)
+    resamples: int = setting("Bootstrap samples behind each interval.", default=10_000)
     batch: int = setting("Pictures drawn at once.", default=8)
     precision: str = setting(
         "Numbers of weights and arithmetic; 16 bits need a GPU.", default="fp32", choices=PRECISIONS
@@ -61,7 +66,14 @@ class RenderSettings:
         for name in ("precision", "memory"):
             if getattr(self, name) not in choices(type(self), name):
                 raise SettingsError(name, getattr(self, name), f"one of {', '.join(choices(type(self), name))}")
-        for name, least in (("examples", 0), ("seed", 0), ("steps", 1), ("batch", 1), ("threads", 1)):
+        for name, least in (
+            ("examples", 0),
+            ("seed", 0),
+            ("steps", 1),
+            ("batch", 1),
+            ("threads", 1),
+            ("resamples", 100),
+        ):
             if getattr(self, name) < least:
                 raise SettingsError(name, getattr(self, name), f"{least} or more")
         if self.size < 0 or self.size % 8:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from cloze.errors import SettingsError
-from cloze.rendering.render_settings import PRECISIONS
 from cloze.settings import choices, setting, table_input
+
+PRECISIONS = ("fp32", "bf16")  # in fp16 small gradients would be nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class FinetuneSdSettings:
     validate: int = setting("Draw validation pictures every so many steps; 0 is never.", default=100)
     save_minutes: float = setting("Write a checkpoint so often.", default=10.0)
     seed: int = setting("Decides order, noise and first weights.", default=42)
-    precision: str = setting("Numbers of the base; 16 bits need a GPU.", default="fp32", choices=PRECISIONS)
+    precision: str = setting("Numbers of the base; bf16 needs a GPU.", default="fp32", choices=PRECISIONS)
     threads: int = setting("Processor threads.", default=1)
 
     def __post_init__(self) -> None:
@@ -51,3 +52,10 @@ class FinetuneSdSettings:
             raise SettingsError("lr", self.lr, "more than 0")
         if not 0 <= self.no_caption < 1:
             raise SettingsError("no_caption", self.no_caption, "0 or more, below 1")
+        if not all(self.target_names):
+            raise SettingsError("targets", self.targets, "names separated by commas, such as to_k,to_v")
+
+    @property
+    def target_names(self) -> list[str]:
+        """The names in `targets`."""
+        return [name.strip() for name in self.targets.split(",")]
