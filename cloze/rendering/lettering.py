@@ -3,10 +3,11 @@
 Lines are set in their order, in calm places, none over another. Docs: docs/rendering.md.
 """
 
+import bisect
+import dataclasses
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +42,7 @@ class Box(NamedTuple):
     y2: int
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Placed:
     """A line in its place.
 
@@ -59,7 +60,7 @@ class Placed:
     typeface: Path
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Layout:
     """Where the lettering of a panel goes.
 
@@ -111,19 +112,21 @@ def lay_out(picture: Image.Image, lines: Sequence[Line], speakers: Mapping[str, 
     for letters in range(largest, SMALLEST - 1, -1):
         if (placed := _place_all(busy, wanted, letters)) is not None:
             return Layout(letters, _with_tails(placed, busy, speakers, letters), ())
-    left_out: list[str] = []
-    while wanted:  # the last words are left out first: as much of the last line as must be, then the whole of it
-        last = wanted.pop()
-        words = last.text.split()
-        for n in sorted({len(words) * part // 8 for part in range(1, 8)} - {0}, reverse=True):
-            begun = Line(" ".join(words[:n]) + " …", last.speaker, last.manner)
-            if (placed := _place_all(busy, [*wanted, begun], SMALLEST)) is not None:
-                left_out.insert(0, " ".join(words[n:]))
-                return Layout(SMALLEST, _with_tails(placed, busy, speakers, SMALLEST), tuple(left_out))
-        left_out.insert(0, last.text)
-        if wanted and (placed := _place_all(busy, wanted, SMALLEST)) is not None:
-            return Layout(SMALLEST, _with_tails(placed, busy, speakers, SMALLEST), tuple(left_out))
-    return Layout(SMALLEST, (), tuple(left_out))
+    placed, left_out = _first_of(busy, wanted)
+    return Layout(SMALLEST, _with_tails(placed, busy, speakers, SMALLEST), tuple(left_out))
+
+
+def _first_of(busy: np.ndarray, lines: Sequence[Line]) -> tuple[list[Placed], list[str]]:
+    """As many lines as fit at the smallest size, as much of the next as fits, and the words that are left."""
+    counts = range(1, len(lines) + 1)
+    n_whole = bisect.bisect_left(counts, True, key=lambda n: _place_all(busy, lines[:n], SMALLEST) is None)
+    whole, left = list(lines[:n_whole]), [line.text for line in lines[n_whole:]]
+    words = left[0].split() if left else []
+    for n in sorted({len(words) * part // 8 for part in range(1, 8)} - {0}, reverse=True):
+        begun = dataclasses.replace(lines[n_whole], text=" ".join(words[:n]) + " …")
+        if (placed := _place_all(busy, [*whole, begun], SMALLEST)) is not None:
+            return placed, [" ".join(words[n:]), *left[1:]]
+    return _place_all(busy, whole, SMALLEST) or [], left
 
 
 # --- Where ---------------------------------------------------------------------------------------------------------

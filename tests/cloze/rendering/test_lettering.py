@@ -76,6 +76,15 @@ def test_a_long_text_is_set_small_and_what_has_no_room_is_named(picture, caplog)
     assert "no room for" in caplog.text
 
 
+def test_of_many_lines_the_first_are_set_and_no_word_is_lost():
+    lines = [Line(f"I must save letter number {i}!") for i in range(14)]
+    layout = lay_out(Image.new("RGB", (512, 130), "teal"), lines, {})
+    said = " ".join([*(placed.line.text.removesuffix(" …") for placed in layout.placed), *layout.left_out])
+    assert said == " ".join(line.text for line in lines)
+    assert layout.placed
+    assert layout.left_out
+
+
 @pytest.mark.parametrize("size", [(20, 2000), (2000, 20)])
 def test_a_panel_with_room_for_no_line_stays_as_it_is_and_says_so(size, caplog):
     lettered = letter(Image.new("RGB", size, "teal"), TALK[1:2])
