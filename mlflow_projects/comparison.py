@@ -75,6 +75,7 @@ def _cell(run: "Run", cache: Path) -> dict[str, Any]:
     for name in _LABELS:
         tables[name] = table_path(settings.get(name, ""), cache)
     predictions = uris["predictions.parquet"]
+    tables["renders"] = _renders(predictions, cache)
     predicted = tracking.get_run(_parts(predictions)[0]) if predictions.startswith("runs:/") else None
     curves = [name for name in run.data.metrics if name.startswith(("train/", "val/"))]
     return {
@@ -90,6 +91,19 @@ def _cell(run: "Run", cache: Path) -> dict[str, Any]:
         "signatures": artifacts.read_json(run, "signatures.json", cache),
         "tables": tables,
     }
+
+
+def _renders(predictions: str, cache: Path) -> str | None:
+    """Local path of the table of drawn panels of the newest run that drew these predictions; its pictures lie beside.
+
+    None where no run did.
+    """
+    drawn = tracking.find_runs("attributes.status = 'FINISHED' and tags.`cloze.step` = 'render'")
+    for run in drawn:
+        if tracking.lineage(run).get("predictions.parquet") == predictions:
+            artifacts.artifact_path(run, "panels", cache)
+            return str(artifacts.artifact_path(run, "renders.parquet", cache))
+    return None
 
 
 def _decisions(runs: "Sequence[Run]", cache: Path) -> list[dict[str, Any]]:

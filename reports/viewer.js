@@ -87,6 +87,11 @@
     return make("section", { class: `text ${kind}` }, make("h5", {}, title), make("p", {}, body || "(nothing)"), ...notes);
   }
 
+  function sixth(strip) {
+    if (isOpen) return figure(strip.target, "panel 6");
+    return make("div", { class: "gap unknown", role: "img", "aria-label": "panel 6, not shown" }, "?");
+  }
+
   function shown(value) {
     return value === null ? "unknown" : value.toFixed(3);
   }
@@ -96,7 +101,9 @@
     const own = strip.scores[given.by[0]];
     if (own !== null) remarks.push(`${strip.ranking}: ${shown(own)}`);
     if (given.cut) remarks.push("cut at the token limit");
-    return text(given.by.map((i) => data.titles[i]).join(", "), given.text, remarks);
+    const section = text(given.by.map((i) => data.titles[i]).join(", "), given.text, remarks);
+    if (given.drawn) section.append(make("div", { class: "pair" }, figure(given.drawn, "drawn panel 6"), sixth(strip)));
+    return section;
   }
 
   function facts(strip) {
@@ -134,8 +141,7 @@
       title.append(make("span", { class: "beside" }, `${strip.ranking}, ${whose}: ${shown(score(strip))}`));
     }
     const panels = strip.context.map((panel, i) => make("li", {}, figure(panel, `panel ${i + 1}`)));
-    const unknown = make("div", { class: "gap unknown", role: "img", "aria-label": "panel 6, not shown" }, "?");
-    panels.push(make("li", { class: "sixth" }, isOpen ? figure(strip.target, "panel 6") : unknown));
+    panels.push(make("li", { class: "sixth" }, sixth(strip)));
     const asked = strip.answers.filter((given) => condition() === null || given.by.includes(condition()));
     const texts = asked.map((given) => answer(strip, given));
     if ("pred" in strip.labels) texts.push(text("pred label: what the labeller expected", strip.labels.pred, [], "label"));

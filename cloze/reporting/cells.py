@@ -10,7 +10,7 @@ from cloze.errors import DataError
 
 PARADIGMS = ("pred", "descp")
 CONDITIONS = ("zero-shot", "fine-tuned")
-TABLES = ("predictions", "scores", "sequences", "pred_labels", "descp_labels", "facts")
+TABLES = ("predictions", "scores", "sequences", "pred_labels", "descp_labels", "facts", "renders")
 
 HIDDEN = {"images": "without pictures", "text": "without lettering", "order": "panels shuffled"}
 

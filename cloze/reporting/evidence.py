@@ -115,6 +115,14 @@ def read_known_facts(path: str | None) -> dict[str, list[Fact]]:
     return {} if path is None else read_facts(path)
 
 
+def read_renders(path: str | None) -> dict[str, str]:
+    """By sequence_id the name of its drawn panel below the table's folder; nothing where there is no table."""
+    if path is None:
+        return {}
+    table = read_table(path, "renders", ["sequence_id", "image"])
+    return dict(zip(table["sequence_id"].to_pylist(), table["image"].to_pylist(), strict=True))
+
+
 def _reference_digests(cell: Cell, wanted: Sequence[str]) -> dict[str, str]:
     """Digests of the labels and facts that the predictions were scored against; of the labels only the wanted ones."""
     found = {}

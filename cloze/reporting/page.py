@@ -9,13 +9,13 @@ from cloze.reporting.cells import Cell, Described, titles
 from cloze.reporting.comparable import Mark, check_comparable
 from cloze.reporting.contrasts import Compared, compare, find_contrasts
 from cloze.reporting.effects import Effects, tuning_effects
-from cloze.reporting.evidence import Evidence, Usage, read_evidence, read_sequences, usage
+from cloze.reporting.evidence import Evidence, Usage, read_evidence, read_renders, read_sequences, usage
 from cloze.reporting.figures import Difference, Training, differences, trainings
 from cloze.reporting.forests import effect_forest, lift_forest
 from cloze.reporting.labelling import Labelling, labellings
 from cloze.reporting.pictures import Gallery, Thumbnail
 from cloze.reporting.score_tables import ScoreTable, ablation, fact_table, score_tables
-from cloze.reporting.strips import KINDS, Strip, choose, make_strips, ranks
+from cloze.reporting.strips import KINDS, Drawn, Strip, choose, make_strips, ranks
 from cloze.reporting.viewer import VIEWER, policy_hash, viewer_data
 from cloze.reporting.writing import TraitTable, content_ablation, content_table, n_named, writing_table
 from cloze.scoring.measured import SUSPECTS
@@ -35,11 +35,19 @@ class Collection:
     Attributes:
         ranking: what the strips were ranked by; empty where nothing could be.
         strips: by kind, with its title; only kinds that have strips.
+        gallery: the pictures of the comics.
+        drawn: those that were drawn from predictions, by run.
     """
 
     ranking: str
     strips: list[tuple[str, list[Strip]]]
     gallery: Gallery
+    drawn: list[Gallery]
+
+    @property
+    def galleries(self) -> list[Gallery]:
+        """All that strips show pictures from."""
+        return [self.gallery, *self.drawn]
 
     @property
     def n_strips(self) -> int:
@@ -54,8 +62,9 @@ class Collection:
     @property
     def plain_thumbnails(self) -> list[Thumbnail]:
         """The pictures of these, each once."""
-        panels = [panel for _, strips in self.plain for strip in strips for panel in (*strip.context, strip.target)]
-        shown = [panel.picture for panel in panels]
+        strips = [strip for _, strips in self.plain for strip in strips]
+        shown = [panel.picture for strip in strips for panel in (*strip.context, strip.target)]
+        shown += [answer.drawn for strip in strips for answer in strip.answers if answer.drawn]
         return list({picture.id: picture for picture in shown if isinstance(picture, Thumbnail)}.values())
 
 
@@ -187,9 +196,23 @@ def _collection(path: str, evidence: Sequence[Evidence], n_strips: int, cache: P
     rows, uri = read_sequences(path, chosen)
     names = {panel["image"] for row in rows.values() for panel in (*row["context"], row["target"])} - {None}
     gallery = Gallery(uri, cache, prefix, names)
-    strips = make_strips(evidence, gallery, rows, chosen, ranked)
+    drawn = _drawn(evidence, chosen, cache, prefix)
+    strips = make_strips(evidence, gallery, rows, chosen, ranked, drawn)
     by_kind = [(title, [strip for strip in strips if strip.kind == kind]) for kind, title in KINDS.items()]
-    return Collection(ranking, [(title, found) for title, found in by_kind if found], gallery)
+    return Collection(
+        ranking, [(title, found) for title, found in by_kind if found], gallery, [one.gallery for one in drawn.values()]
+    )
+
+
+def _drawn(evidence: Sequence[Evidence], wanted: Mapping[str, str], cache: Path, prefix: str) -> dict[str, Drawn]:
+    """By the path of each table of renders the wanted pictures, which lie beside it."""
+    found: dict[str, Drawn] = {}
+    for path in dict.fromkeys(item.cell.tables.get("renders") for item in evidence):
+        names = {key: name for key, name in read_renders(path).items() if key in wanted}
+        if path and names:
+            root = str(Path(path).resolve().parent)
+            found[path] = Drawn(names, Gallery(root, cache, f"{prefix}drawn{len(found)}-", names.values()))
+    return found
 
 
 def _alike(cells: Sequence[Cell], names: Sequence[str]) -> list[list[str]]:

@@ -54,13 +54,16 @@ def build_report(settings: ReportSettings, workspace: Workspace) -> dict[str, fl
     summary = two_by_two([cell for _, cell in page.rows], page.compared, page.marks)
     (workspace.out / "two_by_two.txt").write_text(summary, encoding="utf-8")
     write_table(comparison_table(page.compared), workspace.out / "comparisons.parquet")
-    galleries = [collection.gallery for collection in page.collections]
+    galleries = [gallery for collection in page.collections for gallery in collection.galleries]
     return {
         "n_cells": float(len(described.cells)),
         "n_comparisons": float(len(page.compared)),
         "marked_runs": float(len(page.marks)),
         "n_strips": float(sum(collection.n_strips for collection in page.collections)),
         "n_pictures": float(sum(len(gallery.thumbnails) for gallery in galleries)),
+        "n_drawn": float(
+            sum(len(gallery.thumbnails) for collection in page.collections for gallery in collection.drawn)
+        ),
         "missing_pictures": float(sum(gallery.n_gaps for gallery in galleries)),
         "report_bytes": float(len(content)),
     }

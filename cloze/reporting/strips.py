@@ -36,13 +36,22 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """The panels that one run drew: names by sequence_id, and where their pictures come from."""
+
+    names: Mapping[str, str]
+    gallery: Gallery
+
+
+@dataclass(frozen=True)
 class Answer:
-    """A text that one or more conditions wrote, and which facts of the target it names."""
+    """A text that one or more conditions wrote, which facts of the target it names, and the panel drawn from it."""
 
     titles: list[str]
     text: str
     is_cut: bool
     recalled: list[Fact]
+    drawn: Thumbnail | Gap | None
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,7 @@ def make_strips(
     rows: Mapping[str, Any],
     chosen: Mapping[str, str],
     ranked: pd.DataFrame,
+    drawn: Mapping[str, Drawn],
 ) -> list[Strip]:
     """The strips of the chosen sequences, in the order of KINDS.
 
@@ -120,6 +130,7 @@ def make_strips(
         rows: by sequence_id its row of the sequences table.
         chosen: by sequence_id one of KINDS.
         ranked: what they were chosen by; see `ranks`.
+        drawn: by the path of a table of renders what it holds.
     """
     names = titles([item.cell for item in evidence])
     ids = sorted(chosen, key=lambda key: list(KINDS).index(chosen[key]))
@@ -134,7 +145,7 @@ def make_strips(
             scores={name: _known(ranked.loc[key, column]) for column, name in enumerate(names)},
             context=[_panel(panel, gallery) for panel in rows[key]["context"]],
             target=_panel(rows[key]["target"], gallery),
-            answers=_answers(key, evidence, facts.get(rows[key]["target"]["panel_id"], [])),
+            answers=_answers(key, evidence, facts.get(rows[key]["target"]["panel_id"], []), drawn),
             labels={p: _label(labels[p].get(key)) for p in PARADIGMS if tables[f"{p}_labels"]},
             facts=facts.get(rows[key]["target"]["panel_id"], []),
         )
@@ -156,19 +167,25 @@ def _take(
     return chosen
 
 
-def _answers(key: str, evidence: Sequence[Evidence], facts: Sequence[Fact]) -> list[Answer]:
-    """What the conditions wrote; those that wrote the same share an answer."""
+def _answers(key: str, evidence: Sequence[Evidence], facts: Sequence[Fact], drawn: Mapping[str, Drawn]) -> list[Answer]:
+    """What the conditions wrote; those that wrote the same share an answer, and the first panel drawn from it."""
     found: dict[str, list[tuple[str, str]]] = {}
+    pictures: dict[str, Thumbnail | Gap] = {}
     for title, item in zip(titles([item.cell for item in evidence]), evidence, strict=True):
         if key in item.predictions.index:
             row = item.predictions.loc[key]
-            found.setdefault(str(row["prediction"]), []).append((title, str(row["finish_reason"])))
+            text = str(row["prediction"])
+            found.setdefault(text, []).append((title, str(row["finish_reason"])))
+            renders = drawn.get(item.cell.tables.get("renders") or "")
+            if renders and key in renders.names:
+                pictures.setdefault(text, renders.gallery.show(renders.names[key]))
     return [
         Answer(
             titles=[title for title, _ in authors],
             text=text,
             is_cut=any(reason == "length" for _, reason in authors),
             recalled=[fact for fact in facts if is_recalled(fact, text)],
+            drawn=pictures.get(text),
         )
         for text, authors in found.items()
     ]

@@ -12,6 +12,7 @@ from cloze.reporting.strips import Panel, Strip
 if TYPE_CHECKING:
     from cloze.reporting.page import Collection
 
+DRAWN = "drawn from this text"  # stands below such a picture
 VIEWER = Path(__file__).resolve().parents[2] / "reports" / "viewer.js"
 
 
@@ -25,7 +26,7 @@ def viewer_data(collections: Sequence["Collection"]) -> dict[str, Any]:
     strips = [(item, strip) for item in collections for _, found in item.strips for strip in found]
     titles = list(dict.fromkeys(title for _, strip in strips for title in strip.scores))
     plain = {picture.id for item in collections for picture in item.plain_thumbnails}
-    pictures = [picture for item in collections for picture in item.gallery.thumbnails]
+    pictures = [picture for item in collections for gallery in item.galleries for picture in gallery.thumbnails]
     return {
         "titles": titles,
         "strips": [_strip(strip, item.ranking, titles) for item, strip in strips],
@@ -53,6 +54,7 @@ def _strip(strip: Strip, ranking: str, titles: Sequence[str]) -> dict[str, Any]:
                 "text": answer.text,
                 "cut": answer.is_cut,
                 "recalled": [strip.facts.index(fact) for fact in answer.recalled],
+                **({"drawn": _panel(Panel(strip.sequence_id, answer.drawn, DRAWN))} if answer.drawn else {}),
             }
             for answer in strip.answers
         ],

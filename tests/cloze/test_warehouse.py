@@ -432,7 +432,7 @@ def test_similarities_of_drawn_panels_have_a_row_each_with_the_floor_that_they_a
     row = {"sequence_id": "1/1_0", "image": "panels/1/1_0.png", "prompt": "a man", "seed": 1, "metrics": metrics}
     run = record("ab" * 16, "render", tmp_path, {"renders": [row, row | {"sequence_id": "1/2_0", "metrics": None}]})
     with open_warehouse([run], tmp_path / "spill") as warehouse:
-        rows = warehouse.query("select sequence_id, floor, metric, score from render_scores order by floor").to_pylist()
+        rows = warehouse.ask("select sequence_id, floor, metric, score from render_scores order by floor").to_pylist()
     assert [tuple(row.values()) for row in rows] == [
         ("1/1_0", "", "palette", 0.75),
         ("1/1_0", "panel5", "palette", 0.5),

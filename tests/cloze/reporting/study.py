@@ -70,10 +70,13 @@ def write_study(folder: Path, places: list[Place] = RUNS, books: int = 8, is_rea
         name: write(folder, "predictions", _predictions(place, rows, scenes), name)
         for name, place in {_predictor(place): place for place in places}.items()
     }
+    drawn = {"fine-tuned-pred-none": _render(folder / "renders", rows, scenes)} if not is_real else {}
     cells = [
         _cell(folder / f"run{i}", place, {"sequences": str(sequences), "predictions": made[_predictor(place)]} | known)
         for i, place in enumerate(places)
     ]
+    for cell, place in zip(cells, places, strict=True):
+        cell["tables"]["renders"] = drawn.get(_predictor(place))
     path = folder / "cells.json"
     path.write_text(json.dumps({"tracking_uri": "sqlite:///mlflow.db", "cells": cells, "decisions": DECISIONS}))
     return path
@@ -102,6 +105,19 @@ def _draw(folder: Path, panel_id: str, scene: dict[str, str]) -> str | None:
     draw.text((50, 45), f"{scene['who']}: my {scene['thing']}!", fill="black", font_size=24)
     image.save(path)
     return name
+
+
+def _render(folder: Path, rows: list[dict[str, Any]], scenes: dict[str, dict[str, str]]) -> str:
+    """Panels drawn from all predictions but those for book 2; one of them is no picture."""
+    found = []
+    for row in (row for row in rows if row["book"] != 2):
+        name = f"panels/{row['sequence_id']}.png"
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 64), COLOURS[scenes[row["sequence_id"]]["place"]]).save(folder / name)
+        found.append({"sequence_id": row["sequence_id"], "image": name, "prompt": SCRIPT, "seed": 1, "metrics": []})
+    (folder / found[0]["image"]).write_bytes(b"not a picture")
+    write_table(table("renders", found), folder / "renders.parquet")
+    return str(folder / "renders.parquet")
 
 
 def _text(panel_id: str, scene: dict[str, str]) -> str:

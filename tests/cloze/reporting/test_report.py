@@ -65,7 +65,7 @@ def test_each_picture_is_in_the_page_once(report):
 def test_pictures_that_are_missing_or_unreadable_are_said_to_be(report):
     assert "no picture of this panel" in report.html
     assert "picture cannot be read" in report.html
-    assert report.metrics["missing_pictures"] == 1
+    assert report.metrics["missing_pictures"] == 2  # a panel of the comics, and one that was drawn
 
 
 def test_the_same_runs_make_the_same_bytes(report, study, tmp_path):
@@ -103,6 +103,23 @@ def test_the_viewer_has_every_strip_with_the_score_of_each_condition(report, stu
         scores = read_table(str(cell.tables["scores"]), "scores").to_pandas()
         facts = scores[(scores.reference == "facts") & (scores.metric == "recall")].set_index("sequence_id")["score"]
         assert {strip["id"]: strip["scores"][number] for strip in data["strips"]} == facts.to_dict()
+
+
+def test_a_prediction_that_was_drawn_has_its_panel_beside_it(report):
+    data = strips_data(report)
+    drawn = {
+        (strip["book"], answer["drawn"].get("gap", "picture"))
+        for strip in data["strips"]
+        for answer in strip["answers"]
+        if "drawn" in answer
+    }
+    assert drawn == {(book, "picture") for book in (1, 3, 4, 5, 6, 7, 8)} | {(1, "picture cannot be read")}
+    (author,) = {
+        by for s in data["strips"] for a in s["answers"] if "drawn" in a for by in a["by"] if len(a["by"]) == 1
+    }
+    assert data["titles"][author] == "fine-tuned · pred"
+    assert report.metrics["n_drawn"] == 3  # the same picture is in the page once
+    assert report.html.count("drawn from this text</figcaption>") >= 4
 
 
 def test_the_only_script_that_may_run_is_the_viewer(report):

@@ -151,7 +151,7 @@ def test_books_and_words_are_found(viewer, report):
 
 def test_panel_6_and_what_was_said_of_it_are_hidden_until_asked(viewer):
     card = viewer.locator("#viewer-card")
-    assert card.locator("img").count() + card.locator(".gap:not(.unknown)").count() == 5
+    assert card.locator(".panels img").count() + card.locator(".panels .gap:not(.unknown)").count() == 5
     assert "The panel shows this" not in card.inner_text()
     viewer.click("#viewer-reveal")
     assert card.locator(".sixth img, .sixth .gap:not(.unknown)").count() == 1
@@ -216,5 +216,19 @@ def test_it_works_inside_the_sandbox_that_mlflow_shows_pages_in(report, browser)
     frame = page.frame_locator("iframe")
     frame.locator("#viewer-next").click()
     assert frame.locator("#viewer-place").inner_text() == "2 of 24"
+    assert trouble == []
+    page.close()
+
+
+def test_text_drawn_panel_and_true_panel_stand_side_by_side_when_panel_6_is_shown(report, browser):
+    page, trouble = open_report(browser, report.folder / "report.html", viewport={"width": 1200, "height": 900})
+    page.locator("#viewer-book").select_option("3")
+    pair = page.locator("#viewer-card .pair").first
+    assert (pair.locator("img").count(), pair.locator(".unknown").count()) == (1, 1)
+    page.locator("#viewer-reveal").click()
+    drawn, true = pair.locator("figure").evaluate_all("all => all.map(each => each.getBoundingClientRect().toJSON())")
+    assert drawn["top"] == true["top"]
+    assert drawn["right"] <= true["left"]
+    assert pair.locator("figcaption").first.inner_text() == "drawn from this text"
     assert trouble == []
     page.close()
