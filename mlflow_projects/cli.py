@@ -7,6 +7,7 @@ from mlflow_projects.commands.doctor import doctor
 from mlflow_projects.commands.explain import explain
 from mlflow_projects.commands.jobs import jobs
 from mlflow_projects.commands.lineage import lineage
+from mlflow_projects.commands.merge import merge
 from mlflow_projects.commands.predict import predict
 from mlflow_projects.commands.score import score
 from mlflow_projects.commands.sql import sql
@@ -22,6 +23,7 @@ main.add_command(doctor())
 main.add_command(explain())
 main.add_command(jobs())
 main.add_command(lineage())
+main.add_command(merge())
 main.add_command(predict())
 main.add_command(score())
 main.add_command(sql())

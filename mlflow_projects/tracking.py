@@ -455,15 +455,18 @@ def metric_history(run_id: str, name: str) -> list[tuple[int, float]]:
     return sorted((m.step, m.value) for m in client().get_metric_history(run_id, name))
 
 
-def require_store() -> None:
+def require_store(uri: str = "") -> None:
     """For what only looks: MLflow would make an empty SQLite store where there is none.
+
+    Args:
+        uri: of the store; empty: the one in use.
 
     Raises:
         MissingInputError: there is none.
     """
     import mlflow
 
-    uri = mlflow.get_tracking_uri()
+    uri = uri or mlflow.get_tracking_uri()
     path = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not path.exists():
         raise MissingInputError(

@@ -44,7 +44,7 @@ class Study:
 
 
 # Files that wait for other processes come first, so that no worker is left alone with one at the end.
-_FIRST = ("test_study.py", "test_commands.py", "test_real_comics.py", "test_server.py")
+_FIRST = ("test_study.py", "test_commands.py", "test_real_comics.py", "test_server.py", "test_jobs.py")
 # File -> the one whose costly fixture, or imports, it shares.
 _TOGETHER = {
     "tests/test_ui.py": "tests/test_study.py",
@@ -53,6 +53,8 @@ _TOGETHER = {
     "tests/mlflow_projects/test_model_card.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/mlflow_projects/commands/test_predict.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/mlflow_projects/test_promotion.py": "tests/mlflow_projects/test_served_adapter.py",
+    "tests/mlflow_projects/test_spool.py": "tests/mlflow_projects/test_served_adapter.py",
+    "tests/slurm/test_studies.py": "tests/slurm/test_jobs.py",
     "tests/mlflow_projects/test_registry.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/cloze/scoring/test_evaluate_module.py": "tests/cloze/scoring/test_bertscore.py",
 }

@@ -56,7 +56,7 @@ class Resumable:
     def save(self, step: int, curve: Curve) -> None:
         """Write a checkpoint; order, learning rate and all that is drawn follow from the step's number and the seed."""
         kept, values = optimizer_state(self.optimizer)
-        tensors = {f"weights/{name}": weight for name, weight in self.weights.items()}
+        tensors: dict[str, torch.Tensor] = {f"weights/{name}": weight for name, weight in self.weights.items()}
         tensors |= {f"{_OPTIMIZER}{name}": tensor for name, tensor in kept.items()}
         notes = {"run": dict(self.this), "optimizer": values, "curve": curve.state}
         self.checkpoints.save(Checkpoint(step, tensors, notes))

@@ -33,7 +33,7 @@ def wanted(scheduler: DDPMScheduler, clean: Tensor, noise: Tensor, levels: Tenso
     if kind == "sample":
         return clean
     if kind == "v_prediction":
-        return scheduler.get_velocity(clean, noise, levels)  # type: ignore[arg-type]
+        return scheduler.get_velocity(clean, noise, levels)
     raise DataError("the base's scheduler", f"prediction_type is {kind}; it must be epsilon, sample or v_prediction")
 
 

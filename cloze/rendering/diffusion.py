@@ -46,6 +46,11 @@ class Painter:
     lora_digest: str = ""
 
     @property
+    def is_miniature(self) -> bool:
+        """Whether it is a base of ours, which knows drawn scenes and nothing else."""
+        return isinstance(self.pipeline.vae, PatchVAE)
+
+    @property
     def is_slow(self) -> bool:
         """Whether a picture takes minutes: a base of more than a toy's size on a processor."""
         return self.pipeline.device.type == "cpu" and self.pipeline.unet.num_parameters() > 10**8

@@ -48,9 +48,24 @@ def save_lora(pipeline: Any, folder: Path, base: str, digest: str) -> None:
 
     folder.mkdir()
     weights = convert_state_dict_to_diffusers(get_peft_model_state_dict(pipeline.unet))
-    metadata = pipeline.unet.peft_config["default"].to_dict()
+    told = pipeline.unet.peft_config["default"].to_dict()
+    metadata = {name: sorted(value) if isinstance(value, set) else value for name, value in told.items()}
     pipeline.save_lora_weights(folder, unet_lora_layers=weights, unet_lora_adapter_metadata=metadata)
+    _with_one_note(folder / WEIGHTS)
     (folder / ORIGIN).write_text(json.dumps({"base": base, "digest": digest}, indent=2) + "\n", encoding="utf-8")
+
+
+def _with_one_note(path: Path) -> None:
+    """Write a file again with what diffusers says of its layers, and nothing else.
+
+    safetensors writes several notes in an order by chance, and the same training is to leave the same bytes.
+    """
+    from safetensors import safe_open
+    from safetensors.torch import load, save_file
+
+    with safe_open(path, "pt") as found:
+        notes = {name: note for name, note in found.metadata().items() if name != "format"}
+    save_file(load(path.read_bytes()), path, metadata=notes)  # not `load_file`: it maps what is written over
 
 
 def load_lora(pipeline: Any, folder: Path, digest: str) -> None:

@@ -48,7 +48,7 @@ def make_tokenizer(captions: Sequence[str]) -> CLIPTokenizer:
     merges = [tuple(merge.split()) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
     return CLIPTokenizer(
         vocab=vocabulary,
-        merges=merges,
+        merges=merges,  # type: ignore[arg-type]  # pairs are taken, too
         model_max_length=WINDOW,
         bos_token=_START,
         eos_token=_END,
@@ -95,7 +95,7 @@ def make_pipeline(tokenizer: CLIPTokenizer, pictures: "Tensor", seed: int) -> St
         vae=vae,
         text_encoder=text,
         tokenizer=tokenizer,
-        unet=unet.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        unet=unet.to(memory_format=torch.channels_last),
         scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,

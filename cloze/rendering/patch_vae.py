@@ -22,7 +22,7 @@ class PatchVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers has 
     seconds and loses what is left of a patch after its components.
     """
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]  # diffusers has no types
     def __init__(
         self,
         patch: int = 4,

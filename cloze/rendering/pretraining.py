@@ -31,7 +31,7 @@ class PretrainSdSettings:
     scenes: int = setting("Scenes to draw and learn from.", default=8000)
     steps: int = setting("Steps.", default=2400)
     batch: int = setting("Pictures of a step.", default=32)
-    lr: float = setting("Highest learning rate.", default=1e-3)
+    lr: float = setting("Highest learning rate.", default=1.5e-3)
     average: float = setting("Weights are averaged over steps with this decay.", default=0.995)
     seed: int = setting("Decides scenes, first weights, order and noise.", default=1001)
     threads: int = setting("Processor threads.", default=1)

@@ -7,7 +7,7 @@ from cloze.settings import choices, setting, table_input
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 MEMORY = ("none", "slicing", "offload")
-NEGATIVE = "text, letters, speech balloon, watermark"
+AUTO = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +37,12 @@ class RenderSettings:
     )
     examples: int = setting("Draw at most so many predictions, the same ones in every run; 0 is all.", default=48)
     style: str = setting("Words that every prompt begins with.", default="")
-    negative: str = setting("What is not wanted in a picture.", default=NEGATIVE)
+    negative: str = setting(
+        "What is not wanted in a picture; auto is lettering, and nothing for the miniature, which knows none.",
+        default=AUTO,
+    )
     steps: int = setting("Steps of denoising.", default=20)
-    guidance: float = setting("Weight of the prompt; 1 is none.", default=4.0)
+    guidance: float = setting("Weight of the prompt; 1 is none, 0 is 7.5, or 3 for the miniature.", default=0.0)
     size: int = setting("Width and height in pixels, a multiple of 8; 0 is the base's own.", default=0)
     seed: int = setting("With a sequence's id it decides the noise of its picture.", default=42)
     strength: float = setting(
@@ -78,7 +81,7 @@ class RenderSettings:
                 raise SettingsError(name, getattr(self, name), f"{least} or more")
         if self.size < 0 or self.size % 8:
             raise SettingsError("size", self.size, "a multiple of 8, or 0")
-        if not self.guidance >= 1:
-            raise SettingsError("guidance", self.guidance, "1 or more")
+        if not (self.guidance >= 1 or self.guidance == 0):
+            raise SettingsError("guidance", self.guidance, "1 or more, or 0")
         if not 0 <= self.strength <= 1:
             raise SettingsError("strength", self.strength, "between 0 and 1")

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloze.rendering.render_settings import RenderSettings
+from cloze.rendering.render_settings import AUTO, RenderSettings
 from cloze.stage import Workspace
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ON_SHEET = 48
+_GUIDANCE, _GUIDANCE_OF_MINIATURE = 7.5, 3.0
+_NEGATIVE = "text, letters, speech balloon, watermark"
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def render(settings: RenderSettings, workspace: Workspace) -> dict[str, float]:
     import torch
 
     from cloze.data.images import open_images
-    from cloze.rendering.diffusion import How, load_painter
+    from cloze.rendering.diffusion import load_painter
     from cloze.tables import images_uri, read_table, table, with_images, write_table
 
     torch.set_num_threads(settings.threads)
@@ -71,7 +73,7 @@ def render(settings: RenderSettings, workspace: Workspace) -> dict[str, float]:
     lora = Path(settings.lora) if settings.lora else None
     painter = load_painter(settings.base_sd, lora=lora, precision=settings.precision, memory=settings.memory)
     wanted, counts = _wanted(settings, sequences.to_pylist(), painter)
-    how = How(settings.steps, settings.guidance, settings.negative, settings.size or painter.size, settings.strength)
+    how = _how(settings, painter)
     images = open_images(images_uri(sequences), workspace.cache)
     panels = Panels(*([_panel(images, name) for name in names] for names in _names(wanted)))
     drawings = _draw_all(painter, wanted, how, settings, panels.before, workspace.cache)
@@ -91,6 +93,16 @@ def render(settings: RenderSettings, workspace: Workspace) -> dict[str, float]:
     (workspace.out / "prompts.json").write_text(json.dumps(prompts, indent=1), encoding="utf-8")
     _sheet(wanted, drawings, panels, workspace.out)
     return {"renders": len(rows), **counts, **judged}
+
+
+def _how(settings: RenderSettings, painter: "Painter") -> "How":
+    """How pictures are drawn, with what the base draws best where nothing else was asked for."""
+    from cloze.rendering.diffusion import How
+
+    guidance = settings.guidance or (_GUIDANCE_OF_MINIATURE if painter.is_miniature else _GUIDANCE)
+    usual = "" if painter.is_miniature else _NEGATIVE
+    negative = usual if settings.negative == AUTO else settings.negative
+    return How(settings.steps, guidance, negative, settings.size or painter.size, settings.strength)
 
 
 def _wanted(

@@ -164,7 +164,7 @@ class Session:
             clean = (found.mean + found.std * spread) * pipeline.vae.config.scaling_factor
         noise = torch.randn(clean.shape, generator=generator).to(clean)
         levels = levels.to(device)
-        noisy = self._scheduler.add_noise(clean, noise, levels)  # type: ignore[arg-type]
+        noisy = self._scheduler.add_noise(clean, noise, levels)
         with self._in_precision():
             answer = self._unet(noisy, levels, told).sample
         goal = wanted(self._scheduler, clean, noise, levels)

@@ -51,8 +51,8 @@ def test_a_lost_shard_ends_what_needs_it_and_the_same_study_again_runs_only_what
     assert [job.name for job in again.jobs[:-1]] == ["predicted 1/3", "predicted", "judged"]
     assert again.wait()
     assert not first.wait()
-    ended = {job.name: cluster.ask("scontrol", "show", "job", job.job_id) for job in first.jobs}
-    assert "JobState=CANCELLED Reason=DependencyNeverSatisfied" in ended["judged"]
+    ended = cluster.ask("scontrol", "show", "job", names["judged"].job_id)
+    assert "JobState=CANCELLED Reason=DependencyNeverSatisfied" in ended
     assert store.get_run(names["judged"].run_id).data.tags["cloze.error"].startswith("never begun")
 
     runs = {job.name: job.run_id for job in again.jobs}
