@@ -29,7 +29,7 @@ class PretrainSdSettings:
     """What a user may set when the sample's Stable Diffusion is made."""
 
     scenes: int = setting("Scenes to draw and learn from.", default=8000)
-    steps: int = setting("Steps.", default=2400)
+    steps: int = setting("Steps.", default=1200)
     batch: int = setting("Pictures of a step.", default=32)
     lr: float = setting("Highest learning rate.", default=1.5e-3)
     average: float = setting("Weights are averaged over steps with this decay.", default=0.995)

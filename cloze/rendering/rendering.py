@@ -157,7 +157,7 @@ def _draw_all(
     if left and painter.is_slow:
         each_s = seconds_of_a_picture(painter, how, settings.batch)
         logger.info("%d pictures, %.0f s each on this processor: about %.1f h", left, each_s, left * each_s / 3600)
-    found = []
+    found: list[Drawing] = []
     with progress(len(wanted), "picture") as tell:
         for batch, place in zip(batches, places, strict=True):
             if not place.is_dir():

@@ -11,7 +11,10 @@ from typing import Any
 import mlflow
 import pytest
 
+from mlflow_projects.program import entry_points
 from mlflow_projects.slurm_backend import SlurmRun
+from mlflow_projects.slurm_profile import parse_profile
+from mlflow_projects.slurm_submission import JOIN, TEMPLATE
 from tests.cloze.data.comics_files import book_rows, write_panels
 from tests.conftest import PROJECT
 from tests.slurm.cluster import await_true
@@ -98,6 +101,13 @@ def test_more_memory_than_asked_for_ends_a_run_with_that_reason(submitted, store
     assert run.data.tags["cloze.error"].startswith(
         f"job {submitted.hungry.job_id} ended as OUT_OF_MEMORY on node1: it needed"
     )
+
+
+@pytest.mark.parametrize("name", ["laptop", "generic", "delta-h200"])
+def test_slurm_takes_every_profile_for_every_step(name, cluster):
+    profile = parse_profile(json.loads((PROJECT / "slurm" / f"{name}.json").read_text()))
+    for entry in (*entry_points(), JOIN):
+        cluster.ask("sbatch", "--test-only", *profile.of_step(entry).options, str(TEMPLATE))
 
 
 def test_what_is_wrong_with_a_submission_is_said_before_anything_waits(submit, store):

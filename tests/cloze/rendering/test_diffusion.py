@@ -80,20 +80,16 @@ def test_pictures_of_other_sizes_can_be_drawn(painter):
     assert pixels(drawing).shape == (96, 96, 3)
 
 
-@pytest.mark.parametrize("option", [{"precision": "fp16"}, {"memory": "offload"}])
-def test_what_needs_a_gpu_says_so(sd_folder, option):
+@pytest.mark.parametrize(("precision", "memory"), [("fp16", "none"), ("fp32", "offload")])
+def test_what_needs_a_gpu_says_so(sd_folder, precision, memory):
     with pytest.raises(SettingsError, match="where there is no GPU"):
-        load_painter(
-            str(sd_folder), **({"lora": None, "precision": "fp32", "memory": "none", "device": "cpu"} | option)
-        )
+        load_painter(str(sd_folder), lora=None, precision=precision, memory=memory, device="cpu")
 
 
 def test_a_base_that_is_not_there_says_what_to_do(tmp_path):
-    given = {"lora": None, "precision": "fp32", "memory": "none"}
-    with pytest.raises(MissingInputError, match="hf download"):
-        load_painter("nobody/no-such-base", **given)
-    with pytest.raises(MissingInputError, match=r"no model_index\.json"):
-        load_painter(str(tmp_path), **given)
+    for base, message in (("nobody/no-such-base", "hf download"), (str(tmp_path), r"no model_index\.json")):
+        with pytest.raises(MissingInputError, match=message):
+            load_painter(base, lora=None, precision="fp32", memory="none")
 
 
 def test_a_folder_that_is_no_lora_is_refused(sd_folder, tmp_path):

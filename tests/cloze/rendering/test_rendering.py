@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,8 +49,8 @@ def predictions(tables, tmp_path) -> str:
 
 @pytest.fixture
 def settings(tables, predictions, sd_folder):
-    def settings(**more):
-        usual = {"base_sd": str(sd_folder), "steps": 2, "batch": 2, "lettering": False}
+    def settings(**more: Any) -> RenderSettings:
+        usual: dict[str, Any] = {"base_sd": str(sd_folder), "steps": 2, "batch": 2, "lettering": False}
         return RenderSettings(sequences=tables.sequences, predictions=predictions, **(usual | more))
 
     return settings

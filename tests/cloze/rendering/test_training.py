@@ -43,7 +43,8 @@ def trained(tables, sd_folder, tmp_path_factory):
         sequences=tables.sequences, labels=tables.labels["descp"], base_sd=str(sd_folder),
         steps=6, batch=2, lr=1e-2, rank=4, alpha=8, validate=3, save_minutes=0,
     )  # fmt: skip
-    curve, pictures = {}, {}
+    curve: dict[int, dict[str, float]] = {}
+    pictures: dict[tuple[str, int], object] = {}
     workspace = make_workspace(tmp_path_factory.mktemp("trained") / "out", curve)
     workspace = replace(workspace, log_picture=lambda name, picture, step: pictures.update({(name, step): picture}))
     return given, workspace, curve, pictures, finetune_sd(given, workspace)
@@ -102,7 +103,7 @@ def test_alpha_is_read_again(trained, sd_folder):
 
 
 def test_a_training_that_is_stopped_ends_as_one_that_is_not(settings, tmp_path, monkeypatch):
-    curves = defaultdict(dict)
+    curves: dict[str, dict[int, dict[str, float]]] = defaultdict(dict)
     whole = make_workspace(tmp_path / "whole" / "out", curves["whole"])
     finetune_sd(settings, whole)
 
