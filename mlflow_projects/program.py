@@ -118,6 +118,10 @@ class Program:
 def quieten_libraries() -> None:
     """Keep what concerns neither our users nor us, and bars that would be a thousand lines of a log, off the screen."""
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")  # peft's own calls
+    # Importing diffusers makes transformers say twice that it reads pictures without torchvision, as is meant.
+    logging.getLogger("transformers.utils.import_utils").addFilter(
+        lambda record: "requires torchvision" not in record.getMessage()
+    )
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

@@ -1,7 +1,8 @@
 """A study: named steps with their settings, run as far as they were not run before.
 
 A study is a YAML file in `mlflow_projects/studies/` (or a path to one). Under `steps` it names steps; each gives an
-entry point (`entry`) and its parameters. `@name` in a parameter is the run of that step and makes this one wait for it.
+entry point (`entry`) and its parameters. `@name` in a parameter is the run of that step and makes this one wait for it;
+under `after` it does the latter only.
 """
 
 import os
@@ -45,15 +46,20 @@ class StudySettings:
 
 @dataclass(frozen=True)
 class StudyStep:
-    """One step of a study: its entry point and the words of its parameters, references included."""
+    """One step of a study: its entry point and the words of its parameters, references included.
+
+    Attributes:
+        after: references to steps that it waits for though none of its parameters names them.
+    """
 
     entry: str
     parameters: Mapping[str, str]
+    after: str = ""
 
     @property
     def needs(self) -> set[str]:
         """Names of the steps that must have finished before."""
-        return {name for word in self.parameters.values() for name in _REFERENCE.findall(word)}
+        return {name for word in (*self.parameters.values(), self.after) for name in _REFERENCE.findall(word)}
 
     def words(self, runs: "Mapping[str, Run]") -> dict[str, str]:
         """The parameters with references replaced by runs."""
@@ -151,4 +157,5 @@ def _show(report: "Run", workspace: Workspace) -> None:
 def _parse_step(path: Path, name: str, given: object) -> StudyStep:
     if not isinstance(given, dict) or not isinstance(given.get("entry"), str):
         raise DataError(path, f"step {name} names no `entry`")
-    return StudyStep(given["entry"], {key: str(value) for key, value in given.items() if key != "entry"})
+    parameters = {key: str(value) for key, value in given.items() if key not in ("entry", "after")}
+    return StudyStep(given["entry"], parameters, str(given.get("after", "")))

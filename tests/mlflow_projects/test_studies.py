@@ -25,6 +25,12 @@ def test_a_step_needs_the_steps_it_refers_to(tmp_path):
     assert {name: step.needs for name, step in study.items()} == {"a": set(), "b": {"a"}, "c": set()}
 
 
+def test_a_step_can_wait_for_one_that_no_parameter_names(tmp_path):
+    text = 'steps:\n  a: {entry: render}\n  b: {entry: report, after: "@a"}\n'
+    step = load_study(written(tmp_path, text))["b"]
+    assert (step.needs, step.parameters) == ({"a"}, {})
+
+
 def test_an_alias_in_the_registry_is_no_step(tmp_path):
     study = load_study(written(tmp_path, 'steps:\n  a: {entry: predict, adapter: "models:/cloze-pred@champion"}\n'))
     assert study["a"].needs == set()
