@@ -219,7 +219,7 @@ def _keep(wanted: Wanted, picture: "Image.Image", settings: RenderSettings, out:
     for folder, shown in (("drawn", picture), ("panels", lettered)):
         place = out / folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        shown.save(place, format="png", optimize=True)
+        shown.save(place, format="png")
     return {
         "sequence_id": wanted.sequence_id,
         "image": f"panels/{name}",
@@ -296,4 +296,4 @@ def _sheet(wanted: Sequence[Wanted], drawings: "Sequence[Drawing]", panels: Pane
             Shown(each.sequence_id, each.prediction, before, Image.open(place) if drawing.picture else None, true)
         )
     if shown:
-        contact_sheet(shown[:_ON_SHEET]).save(out / "contact_sheet.png", format="png", optimize=True)
+        contact_sheet(shown[:_ON_SHEET]).save(out / "contact_sheet.png", format="png")
