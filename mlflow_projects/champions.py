@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloze.errors import MissingInputError
-from cloze.reporting.model_card import MAX_LENGTH, plain
-from cloze.tables import read_table, table, write_table
 from mlflow_projects import artifacts, tracking
 
 if TYPE_CHECKING:
@@ -75,11 +73,15 @@ def history(model: str, cache: Path) -> list[Decision]:
 
 def write_decisions(decisions: Sequence[Decision], folder: Path) -> None:
     """Write the table that a run of `promote` leaves."""
+    from cloze.tables import table, write_table
+
     write_table(table("promotions", [asdict(each) for each in decisions]), folder / TABLE)
 
 
 def read_decisions(path: Path, run_id: str) -> list[Decision]:
     """What a run of `promote` decided; which run that was is known from where the table lies."""
+    from cloze.tables import read_table
+
     return [Decision(**row, run_id=run_id) for row in read_table(path, "promotions").to_pylist()]
 
 
@@ -157,6 +159,8 @@ def _oldest_training(model: str) -> str:
 
 def describe(model: str, cache: Path) -> None:
     """Write the history on the model's page in the registry, newest first."""
+    from cloze.reporting.model_card import MAX_LENGTH, plain
+
     store = tracking.client()
     rows = []
     for each in reversed(history(model, cache)):

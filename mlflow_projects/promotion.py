@@ -16,12 +16,12 @@ from cloze.stage import Workspace
 from mlflow_projects import champions, tracking
 from mlflow_projects.champions import CHALLENGER, CHAMPION, PROMOTED, REFUSED, ROLLED_BACK, Decision
 from mlflow_projects.model_card import write_card
-from mlflow_projects.policy import Policy, load_policy
 from mlflow_projects.registry import check_registered, require_version
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
+    from mlflow_projects.policy import Policy
     from mlflow_projects.program import Finished
     from mlflow_projects.rules import Verdict
     from mlflow_projects.steps import Steps
@@ -138,6 +138,8 @@ def _ask_policy(
     case: _Case, version: "ModelVersion", settings: PromoteSettings, workspace: Workspace, steps: "Steps"
 ) -> "tuple[list[Verdict], Decision]":
     """Judge a version by the policy, with the champion's evaluation beside it where there is one."""
+    from mlflow_projects.policy import load_policy
+
     policy = load_policy(settings.policy)
     number = str(version.version)
     if number == case.champion:
@@ -163,7 +165,7 @@ _REASONS = ("lift", "champion")  # of a promotion; the other rules say that noth
 
 
 def _judge(
-    case: _Case, version: "ModelVersion", policy: Policy, workspace: Workspace, steps: "Steps"
+    case: _Case, version: "ModelVersion", policy: "Policy", workspace: Workspace, steps: "Steps"
 ) -> "list[Verdict]":
     from mlflow_projects.candidates import candidates
     from mlflow_projects.rules import Verdict, judge

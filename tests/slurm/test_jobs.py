@@ -185,6 +185,7 @@ def test_a_client_that_leaves_or_dies_changes_nothing(how, store, cloze, slurm_e
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     assert client.stdout is not None
     said = next(line for line in client.stdout if "submitted" in line)
