@@ -123,7 +123,11 @@ def cell(folder: Path, number: int, tables: dict[str, str], ids: list[str], rng:
     empty: dict[str, Any] = {"curves": {}, "settings": {}, "fingerprint": {}, "blind": "none"}
     signatures = json.loads((folder / "out" / "signatures.json").read_text())
     scores = str(folder / "out" / "scores.parquet")
-    return place | empty | {"metrics": metrics, "signatures": signatures, "tables": given | {"scores": scores}}
+    return (
+        place
+        | empty
+        | {"metrics": metrics, "drawn": {}, "signatures": signatures, "tables": given | {"scores": scores}}
+    )
 
 
 def browse(path: Path) -> None:

@@ -40,8 +40,9 @@ def describe_runs(runs: "Sequence[Run]", cache: Path) -> Path:
     """Write what is known of evaluated runs to a JSON file in the cache, named by its contents.
 
     The file holds `{"tracking_uri": ..., "cells": [...], "decisions": [...]}`; a cell has run_id, run_name, paradigm,
-    condition, blind, metrics, curves (name -> [[step, value], ...]), settings, fingerprint, signatures, and tables
-    (name -> local path or null). Decisions are those about champions of the models that the adapters belong to.
+    condition, blind, metrics, curves (name -> [[step, value], ...]), settings, fingerprint, signatures, tables (name ->
+    local path or null) and drawn (metrics of the run that drew its predictions). Decisions are those about champions of
+    the models that the adapters belong to.
 
     Raises:
         MissingInputError: one of them is not the run of an `eval`.
@@ -75,7 +76,7 @@ def _cell(run: "Run", cache: Path) -> dict[str, Any]:
     for name in _LABELS:
         tables[name] = table_path(settings.get(name, ""), cache)
     predictions = uris["predictions.parquet"]
-    tables["renders"] = _renders(predictions, cache)
+    tables["renders"], drawn = _drawn(predictions, cache)
     predicted = tracking.get_run(_parts(predictions)[0]) if predictions.startswith("runs:/") else None
     curves = [name for name in run.data.metrics if name.startswith(("train/", "val/"))]
     return {
@@ -90,20 +91,21 @@ def _cell(run: "Run", cache: Path) -> dict[str, Any]:
         "fingerprint": artifacts.read_json(predicted, "fingerprint.json", cache) if predicted else {},
         "signatures": artifacts.read_json(run, "signatures.json", cache),
         "tables": tables,
+        "drawn": drawn,
     }
 
 
-def _renders(predictions: str, cache: Path) -> str | None:
-    """Local path of the table of drawn panels of the newest run that drew these predictions; its pictures lie beside.
+def _drawn(predictions: str, cache: Path) -> tuple[str | None, dict[str, float]]:
+    """Of the newest run that drew these predictions the local path of its table, and its metrics.
 
-    None where no run did.
+    The pictures lie beside the table. None and no metrics where no run drew them.
     """
     drawn = tracking.find_runs("attributes.status = 'FINISHED' and tags.`cloze.step` = 'render'")
     for run in drawn:
         if tracking.lineage(run).get("predictions.parquet") == predictions:
             artifacts.artifact_path(run, "panels", cache)
-            return str(artifacts.artifact_path(run, "renders.parquet", cache))
-    return None
+            return str(artifacts.artifact_path(run, "renders.parquet", cache)), run.data.metrics
+    return None, {}
 
 
 def _decisions(runs: "Sequence[Run]", cache: Path) -> list[dict[str, Any]]:

@@ -1,14 +1,15 @@
 """Numbers computed from the tables of a real study are those that its runs logged as metrics."""
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import mlflow
 import pytest
+from click.testing import CliRunner
 
-from tests.conftest import PROJECT, Study
+from mlflow_projects.cli import main
+from tests.conftest import Study
+from tests.mlflow_projects.conftest import set_environment
 
 CLOSE = 1e-9
 
@@ -18,10 +19,11 @@ def ask(study: Study, environment: dict[str, str]) -> Any:
     """Answers of `cloze sql`, as a user gets them."""
 
     def asked(*words: str) -> list[dict[str, Any]]:
-        command = [sys.executable, "-m", "mlflow_projects.cli", "sql", *words, "--format", "json"]
-        given = {**environment, "MLFLOW_TRACKING_URI": study.tracking_uri}
-        done = subprocess.run(command, cwd=PROJECT, env=given, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        with pytest.MonkeyPatch.context() as patch:
+            set_environment(patch, {**environment, "MLFLOW_TRACKING_URI": study.tracking_uri})
+            mlflow.set_tracking_uri(study.tracking_uri)
+            done = CliRunner().invoke(main, ["sql", *words, "--format", "json"])
+        assert done.exit_code == 0, done.output
         assert "warning" not in done.stderr
         rows: list[dict[str, Any]] = json.loads(done.stdout)
         return rows

@@ -83,6 +83,8 @@ def make_pipeline(tokenizer: CLIPTokenizer, pictures: "Tensor", seed: int) -> St
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=_HIDDEN,
+        addition_embed_type="text",  # the whole prompt goes with the level of noise: it teaches sooner who is there
+        addition_embed_type_num_heads=4,
         attention_head_dim=4,
         norm_num_groups=16,
     )

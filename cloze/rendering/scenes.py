@@ -1,15 +1,19 @@
 """Pictures of the drawn world without lettering, and what can be seen in them, in the words of the sample's labels."""
 
 from dataclasses import replace
-from itertools import count
 
 import numpy as np
 from PIL import Image
 
 from cloze.sample import vocabulary as words
-from cloze.sample.drawing import SIZES, draw_panel
+from cloze.sample.drawing import SIZES, draw_staged
 from cloze.sample.grammar import Panel, Scene, stream
 from cloze.sample.telling import tell
+
+PEOPLE = words.HEROES + words.RIVALS
+# What is shown of a scene, and its values.
+SHOWN = {"setting": words.ROUTE, "time": words.TIMES, "weather": (None, *words.WEATHERS), "who": PEOPLE}
+_DIFFERENT = 24  # of 255
 
 
 def random_scene(key: str) -> Scene:
@@ -21,7 +25,7 @@ def random_scene(key: str) -> Scene:
     return Scene(
         setting=setting,
         time=rng.choice(words.TIMES),
-        who=rng.choice(words.HEROES + words.RIVALS),
+        who=rng.choice(PEOPLE),
         action=action,
         object=rng.choice((None, *words.OBJECTS, *words.OBJECTS)),
         beside=beside,
@@ -34,12 +38,18 @@ def seen(scene: Scene) -> str:
     return tell(replace(scene, quote=None, goal=None)).partition(". ")[0]
 
 
-def picture(scene: Scene, key: str, size: int) -> np.ndarray:
-    """The scene drawn without lettering: (size, size, 3) bytes.
+def picture(scene: Scene, size: int) -> np.ndarray:
+    """What a small model can learn of a scene, drawn without lettering: (size, size, 3) bytes.
 
-    Whoever acts stands on the left and looks right, so that a small model has half as much to learn.
+    That is where and when it is, and who: alone, on one spot, waving. What is done and held is told and not shown.
     """
-    # A panel's first random number says which way it looks.
-    right = next(name for n in count() if stream(name := f"{key} {n}").random() >= 0.5)
-    drawn = draw_panel(Panel("", scene, None, ()), SIZES[0], right).picture
+    alone = Panel("", replace(scene, action="waves", object=None, beside=None), None, ())
+    drawn = draw_staged(alone, SIZES[0], x=0.34, looks_left=False).picture
     return np.array(drawn.convert("RGB").resize((size, size), Image.Resampling.LANCZOS))
+
+
+def figure_place(size: int) -> np.ndarray:
+    """Where pictures differ by who is in them: (size, size) booleans."""
+    scene = random_scene("anybody")
+    everybody = np.stack([picture(replace(scene, who=who), size) for who in PEOPLE]).astype(int)
+    return (everybody.max(axis=0) - everybody.min(axis=0)).max(axis=-1) > _DIFFERENT

@@ -30,6 +30,7 @@ class Cell:
         fingerprint: what decided the predictions, as `predict` wrote it; empty where that is not known.
         signatures: by metric what made its values.
         tables: by name the local path of a table, None where the run has no such table.
+        drawn: metrics of the run that drew its predictions; empty where none did.
         mark: beside its name wherever it stands, where it disagrees with the other runs of the report.
     """
 
@@ -44,6 +45,7 @@ class Cell:
     fingerprint: Mapping[str, Any]
     signatures: Mapping[str, str]
     tables: Mapping[str, str | None]
+    drawn: Mapping[str, float]
     mark: str = ""
 
     @property

@@ -1,6 +1,6 @@
 """A score is only shown as an estimate: with its interval, its best floor and its lift; a change with its test."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from cloze.reporting.cells import PARADIGMS, Cell
@@ -81,20 +81,22 @@ def estimate(cell: Cell, reference: str, metric: str) -> Estimate | None:
     return estimate_in(cell.metrics, reference, metric)
 
 
-def estimate_in(metrics: Mapping[str, float], reference: str, metric: str) -> Estimate | None:
-    """The same, of an evaluated run's metrics."""
+def estimate_in(
+    metrics: Mapping[str, float], reference: str, metric: str, floors: Collection[str] = FLOORS.keys()
+) -> Estimate | None:
+    """The same, of a run's metrics; the best of these floors counts."""
     name = f"{reference}/{metric}"
-    floors = _floors(metrics, name)
-    if f"eval/{name}" not in metrics or not floors:
+    known = _floors(metrics, name, floors)
+    if f"eval/{name}" not in metrics or not known:
         return None
-    best = max(floors, key=floors.__getitem__)
+    best = max(known, key=known.__getitem__)
     return Estimate(
         score=metrics[f"eval/{name}"],
         low=metrics.get(f"ci_low/{name}"),
         high=metrics.get(f"ci_high/{name}"),
-        floor=floors[best],
+        floor=known[best],
         floor_name=best,
-        lift=metrics[f"eval/{name}"] - floors[best],
+        lift=metrics[f"eval/{name}"] - known[best],
         lift_low=metrics.get(f"ci_low/lift/{name}"),
         lift_high=metrics.get(f"ci_high/lift/{name}"),
         labels=metrics.get(f"floor/labels/{name}"),
@@ -107,11 +109,11 @@ def own_reference(cell: Cell) -> str:
     return cell.paradigm if is_labelled else "lettering"
 
 
-def _floors(metrics: Mapping[str, float], name: str) -> dict[str, float]:
+def _floors(metrics: Mapping[str, float], name: str, floors: Collection[str]) -> dict[str, float]:
     found = {}
     for key, value in metrics.items():
         kind, _, rest = key.partition("/")
         floor, _, of = rest.partition("/")
-        if kind == "floor" and of == name and floor in FLOORS:
+        if kind == "floor" and of == name and floor in floors:
             found[floor] = value
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cloze.reporting.cells import Cell, Described, titles
 from cloze.reporting.comparable import Mark, check_comparable
 from cloze.reporting.contrasts import Compared, compare, find_contrasts
+from cloze.reporting.drawn import DrawnTable, drawn_tables
 from cloze.reporting.effects import Effects, tuning_effects
 from cloze.reporting.evidence import Evidence, Usage, read_evidence, read_renders, read_sequences, usage
 from cloze.reporting.figures import Difference, Training, differences, trainings
@@ -88,6 +89,7 @@ class Page:
         named: by kind of label how many name somebody who could be known.
         writing: how texts are written; None where that was not measured.
         training: curves and figures of the adapters.
+        drawn: how near drawn panels come to the true ones.
         labels: states and cost of the labels that the runs were judged by.
         usage: by title what predicting took.
         counts: by name one value per run, None where it was not counted.
@@ -113,6 +115,7 @@ class Page:
     named: list[tuple[str, int]]
     writing: TraitTable | None
     training: Training
+    drawn: list[DrawnTable]
     labels: list[Labelling]
     usage: list[tuple[str, Usage]]
     counts: list[tuple[str, list[float | None]]]
@@ -150,6 +153,7 @@ def make_page(described: Described, n_strips: int, cache: Path, *, is_marked: bo
         named=n_named(cells),
         writing=writing_table(cells),
         training=trainings(cells),
+        drawn=drawn_tables(cells),
         labels=labellings(cells),
         usage=list(zip(names, map(usage, evidence), strict=True)),
         counts=_counts(cells),

@@ -33,11 +33,15 @@ def draw_panel(panel: Panel, size: tuple[int, int], key: str) -> Drawn:
     """
     rng = stream(key)
     looks_left = rng.random() < 0.5
+    return draw_staged(panel, size, (0.66 if looks_left else 0.34) + rng.uniform(-0.03, 0.03), looks_left)
+
+
+def draw_staged(panel: Panel, size: tuple[int, int], x: float, looks_left: bool) -> Drawn:
+    """Draw a story panel whose figure stands at `x`, in widths, and looks left or right."""
     picture = scenery.background(panel.scene.setting, panel.scene.time, size).copy()
     draw = ImageDraw.Draw(picture)
     if panel.scene.weather == "lightning":
         _draw_lightning(draw, picture.size, looks_left)
-    x = (0.66 if looks_left else 0.34) + rng.uniform(-0.03, 0.03)
     mouth = _draw_cast(draw, panel.scene, picture.size, x, looks_left)
     picture = _draw_weather(picture, panel.scene.weather)
     return _letter(picture, panel.bubbles, size, mouth, speaker_left=not looks_left)

@@ -14,7 +14,7 @@ from mlflow_projects.slurm_backend import SlurmBackend, SlurmRun
 from tests.cloze.data.comics_files import book_rows, write_panels
 from tests.cloze.model.conftest import base_folder, tables
 from tests.conftest import PROJECT
-from tests.mlflow_projects.conftest import store, store_uri
+from tests.mlflow_projects.conftest import set_environment, store, store_uri
 from tests.slurm.cluster import Cluster, cluster
 
 __all__ = ["base_folder", "cluster", "store", "store_uri", "tables"]
@@ -54,7 +54,7 @@ def slurm_environment(cluster: Cluster, environment: dict[str, str], store_uri: 
 def _on_the_cluster(
     store: mlflow.MlflowClient, slurm_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _set(monkeypatch, slurm_environment)
+    set_environment(monkeypatch, slurm_environment)
 
 
 @pytest.fixture(scope="session")
@@ -68,20 +68,13 @@ def submit(slurm_environment: Mapping[str, str]) -> Submit:
         parameters = {name: str(word) for name, word in words.items()}
         uri = slurm_environment["MLFLOW_TRACKING_URI"]
         with pytest.MonkeyPatch.context() as patch:
-            _set(patch, slurm_environment)
+            set_environment(patch, slurm_environment)
             mlflow.set_tracking_uri(uri)
             experiment = mlflow.get_experiment_by_name("comics-cloze")
             assert experiment is not None
             return SlurmBackend().run(str(PROJECT), entry, parameters, None, given, uri, experiment.experiment_id)
 
     return start
-
-
-def _set(patch: pytest.MonkeyPatch, environment: Mapping[str, str]) -> None:
-    for name in set(os.environ) - set(environment):
-        patch.delenv(name)
-    for name, value in environment.items():
-        patch.setenv(name, value)
 
 
 @pytest.fixture

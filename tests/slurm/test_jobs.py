@@ -45,7 +45,7 @@ def submitted(submit, panels, never, training, tmp_path_factory) -> Submitted:
     node1 = {"nodelist": "node1"}
     found = Submitted(
         late=submit("sequences", {**node1, "time": "1"}, panels=never),
-        limited=submit("finetune", {**node1, "time": "1", "signal": "B:USR1@55"}, **training),
+        limited=submit("finetune", {**node1, "time": "2", "signal": "B:USR1@115"}, **training),
         finished=submit("sequences", node1, panels=panels),
         failed=submit("sequences", node1, panels=words),
         hungry=submit("sequences", {**node1, "mem": "60M"}, panels=panels),

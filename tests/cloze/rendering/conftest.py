@@ -13,7 +13,7 @@ from cloze.rendering.scenes import picture, random_scene, seen
 @pytest.fixture(scope="session")
 def drawn() -> torch.Tensor:
     """Drawn scenes (n, 3, SIZE, SIZE) as numbers in [-1, 1]."""
-    scenes = [torch.from_numpy(picture(random_scene(f"fit {i}"), f"fit {i}", SIZE)) for i in range(60)]
+    scenes = [torch.from_numpy(picture(random_scene(f"fit {i}"), SIZE)) for i in range(60)]
     return torch.stack(scenes).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 

@@ -2,10 +2,11 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
-from cloze.rendering.scenes import picture, random_scene, seen
+from cloze.rendering.scenes import PEOPLE, SHOWN, figure_place, picture, random_scene, seen
 from cloze.sample import vocabulary as words
 from cloze.sample.captions import captions
 
@@ -33,10 +34,25 @@ def test_what_is_seen_is_told_in_the_words_of_labels():
     assert not any("says" in caption or "title" in caption for caption in told)
 
 
-def test_pictures_are_their_own_and_without_lettering():
-    first, again, other = picture(SCENES[0], "a", 64), picture(SCENES[0], "a", 64), picture(SCENES[1], "a", 64)
-    assert first.shape == (64, 64, 3)
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-    balloon = (picture(SCENES[0], "a", 224).reshape(-1, 3).min(axis=1) > 250).mean()
+def test_pictures_show_where_and_when_it_is_and_who_and_nothing_else():
+    scene = replace(SCENES[0], setting="forest", weather=None)
+    shown = picture(scene, 64)
+    assert shown.shape == (64, 64, 3)
+    for change in ({"action": "falls"}, {"object": "sword"}, {"beside": "dog"}):
+        assert np.array_equal(shown, picture(replace(scene, **change), 64))
+    for name, values in SHOWN.items():
+        for value in set(values) - {getattr(scene, name)}:
+            assert not np.array_equal(shown, picture(replace(scene, **{name: value}), 64))
+
+
+def test_pictures_have_no_lettering():
+    balloon = (picture(SCENES[0], 224).reshape(-1, 3).min(axis=1) > 250).mean()
     assert balloon < 0.1
+
+
+def test_where_the_figure_stands_is_where_two_people_differ():
+    one, other = (replace(SCENES[0], who=who) for who in PEOPLE[:2])
+    change = np.abs(picture(one, 64).astype(int) - picture(other, 64)).max(axis=-1) > 40
+    place = figure_place(64)
+    assert place[change].all()
+    assert 0.1 < place.mean() < 0.3

@@ -41,6 +41,26 @@ RUNS = [
     Place("fine-tuned", "pred", "text", {"both": 0.7, "picture": 0.8, "lettering": 0.3}),
 ]
 
+# What a run of `render` logs; the LoRA's base was not drawn with.
+DRAWN = {
+    "renders": 14.0,
+    "near_copies_drawings": 0.0,
+    "eval/panel6/palette": 0.61,
+    "ci_low/panel6/palette": 0.52,
+    "ci_high/panel6/palette": 0.7,
+    "floor/panel5/panel6/palette": 0.55,
+    "floor/foreign/panel6/palette": 0.31,
+    "floor/foreign_drawing/panel6/palette": 0.35,
+    "lift/panel6/palette": 0.06,
+    "ci_low/lift/panel6/palette": -0.02,
+    "ci_high/lift/panel6/palette": 0.14,
+    "closer/foreign_drawing/panel6/palette": 0.86,
+    "ci_low/closer/foreign_drawing/panel6/palette": 0.7,
+    "ci_high/closer/foreign_drawing/panel6/palette": 0.95,
+    "eval/panel6/structure": -0.02,
+    "floor/panel5/panel6/structure": 0.11,
+}
+
 DECISIONS = [
     {
         "model": "cloze-pred",
@@ -77,6 +97,7 @@ def write_study(folder: Path, places: list[Place] = RUNS, books: int = 8, is_rea
     ]
     for cell, place in zip(cells, places, strict=True):
         cell["tables"]["renders"] = drawn.get(_predictor(place))
+        cell["drawn"] = DRAWN if cell["tables"]["renders"] else {}
     path = folder / "cells.json"
     path.write_text(json.dumps({"tracking_uri": "sqlite:///mlflow.db", "cells": cells, "decisions": DECISIONS}))
     return path

@@ -178,6 +178,7 @@ def test_real_strips_are_shown_with_the_text_of_the_model(real_data, tmp_path):
         "settings": {},
         "fingerprint": {},
         "signatures": {},
+        "drawn": {},
         "tables": tables,
     }
     cells = tmp_path / "cells.json"
