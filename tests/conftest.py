@@ -53,6 +53,7 @@ _TOGETHER = {
     "tests/mlflow_projects/test_finetuned.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/mlflow_projects/test_model_card.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/mlflow_projects/test_comparison.py": "tests/mlflow_projects/test_served_adapter.py",
+    "tests/mlflow_projects/test_render_lora.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/mlflow_projects/commands/test_predict.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/mlflow_projects/test_promotion.py": "tests/mlflow_projects/test_served_adapter.py",
     "tests/mlflow_projects/test_spool.py": "tests/mlflow_projects/test_served_adapter.py",

@@ -1,16 +1,16 @@
 """The whole way holds on real comics: Golden Age panels and their lettering, no labels, a base that never saw any."""
 
-import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.mlflow_projects.conftest import run_here
+
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with a store of its own; entry points run in it as processes."""
+    """A folder with a store of its own, in which entry points run."""
 
     folder: Path
     environment: dict[str, str]
@@ -21,16 +21,9 @@ class Project:
 
     def run(self, step: str, *arguments: str) -> str:
         """Run one entry point; the URI of its run."""
-        done = subprocess.run(
-            ["python", "-m", f"jobs.{step}", *arguments],
-            cwd=self.folder,  # artifacts lie below it
-            env={**self.environment, "MLFLOW_TRACKING_URI": self.tracking_uri},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return "runs:/" + re.findall(rf"{step} finished: runs:/(\w+)", done.stdout)[-1]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)  # artifacts lie below it
+            return "runs:/" + run_here(step, arguments, {**self.environment, "MLFLOW_TRACKING_URI": self.tracking_uri})
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import contextlib
 import io
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,12 +92,13 @@ def evaluate(finetuned: Finetuned, *words: str) -> str:
     return run_here("eval", ["--resamples", "100", *labels, *words], finetuned.environment)
 
 
-def run_here(name: str, words: list[str], environment: dict[str, str]) -> str:
+def run_here(name: str, words: Sequence[str], environment: Mapping[str, str]) -> str:
     """Id of the run that a program says it finished. It runs in this process: starting another takes seconds."""
     said = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         set_environment(patch, environment)
-        status = find_program(name).command().main(words, standalone_mode=False)
+        mlflow.set_tracking_uri(environment["MLFLOW_TRACKING_URI"])
+        status = find_program(name).command().main(list(words), standalone_mode=False)
     assert status == 0, said.getvalue()
     return said.getvalue().partition(f"{name} finished: runs:/")[2][:32]
 

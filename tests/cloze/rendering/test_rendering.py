@@ -1,6 +1,7 @@
 """Predictions become pictures: each from its own seed, counted where there is none, and never drawn twice."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,12 @@ def test_predictions_of_other_sequences_are_refused(settings, tmp_path):
 def test_settings_that_cannot_be_are_refused(name, value):
     with pytest.raises(SettingsError, match=name):
         RenderSettings(**{name: value})
+
+
+def test_a_large_base_on_a_processor_says_how_long_it_will_take_before_it_begins(
+    settings, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(diffusion.Painter, "is_slow", True)
+    with caplog.at_level("INFO"):
+        render(settings(), make_workspace(tmp_path / "out"))
+    assert re.search(r"3 pictures, \d+ s each on this processor: about \d+\.\d h", caplog.text)
