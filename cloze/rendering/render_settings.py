@@ -42,7 +42,7 @@ class RenderSettings:
         default=AUTO,
     )
     steps: int = setting("Steps of denoising.", default=20)
-    guidance: float = setting("Weight of the prompt; 1 is none, 0 is 7.5, or 3 for the miniature.", default=0.0)
+    guidance: float = setting("Weight of the prompt; 1 is none, 0 is 7.5, or 2 for the miniature.", default=0.0)
     size: int = setting("Width and height in pixels, a multiple of 8; 0 is the base's own.", default=0)
     seed: int = setting("With a sequence's id it decides the noise of its picture.", default=42)
     strength: float = setting(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ON_SHEET = 48
-_GUIDANCE, _GUIDANCE_OF_MINIATURE = 7.5, 3.0
+_GUIDANCE, _GUIDANCE_OF_MINIATURE = 7.5, 2.0
 _NEGATIVE = "text, letters, speech balloon, watermark"
 
 

@@ -18,7 +18,7 @@ N_SCENES = 16
 def drawings() -> list[tuple[Scene, np.ndarray]]:
     painter = load_painter(SAMPLE, lora=None, precision="fp32", memory="none", device="cpu")
     scenes = [random_scene(f"held out {i}") for i in range(N_SCENES)]
-    how = How(steps=20, guidance=3.0, negative="", size=painter.size)
+    how = How(steps=20, guidance=2.0, negative="", size=painter.size)
     found = draw(painter, [seen(scene) for scene in scenes], range(N_SCENES), how)
     return [(scene, np.asarray(each.picture, float)) for scene, each in zip(scenes, found, strict=True) if each.picture]
 
@@ -39,9 +39,9 @@ def test_every_scene_becomes_a_picture(drawings):
     assert len(drawings) == N_SCENES
 
 
-@pytest.mark.parametrize(("field", "least"), [("setting", 0.8), ("time", 0.9)])
+@pytest.mark.parametrize(("field", "least"), [("setting", 0.85), ("time", 0.9), ("who", 0.9)])
 def test_the_right_value_is_closer_than_a_wrong_one(drawings, field, least):
-    """Chance is 0.5; measured on 48 scenes 0.96 and 1.00. Who acts is not drawn recognisably (docs/rendering.md)."""
+    """Chance is 0.5; measured on 48 scenes 0.97, 1.00 and 1.00 (docs/rendering.md)."""
     assert closer(drawings, field) > least
 
 
