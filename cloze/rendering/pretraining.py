@@ -25,9 +25,8 @@ logger = logging.getLogger(__name__)
 _LOGGED_EVERY = 10
 _WARMUP = 100  # steps
 _NO_CAPTION = 0.1  # share of examples without one, for guidance without a classifier (Ho and Salimans 2022)
-_SHIFT = (
-    3.0  # of noise levels towards much noise, where only the caption tells what to draw (Esser et al. 2024, eq. 23)
-)
+# Noise levels are shifted towards much noise, where only the caption tells what to draw (Esser et al. 2024, eq. 23).
+_SHIFT = 3.0
 _FIGURE = 8.0  # times as much counts an error where the figure stands, in a fifth of the picture
 _WORDS_BATCH, _WORDS_LR = 64, 1e-3
 
@@ -131,9 +130,8 @@ def _learn_words(
     for _ in range(settings.words_steps):
         chosen = torch.randint(len(scenes), (_WORDS_BATCH,), generator=random)
         pooled = text(tokens[chosen]).pooler_output
-        loss = sum(
-            (functional.cross_entropy(tops[name](pooled), truth[name][chosen]) for name in SHOWN), torch.zeros(())
-        )
+        losses = [functional.cross_entropy(tops[name](pooled), truth[name][chosen]) for name in SHOWN]
+        loss = torch.stack(losses).sum()
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

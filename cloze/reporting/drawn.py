@@ -7,7 +7,12 @@ from cloze.reporting.cells import Cell, titles
 from cloze.reporting.estimates import Estimate, estimate_in
 
 REFERENCE = "panel6"
-MEASURES = {"palette": "colours", "edges": "directions of edges", "structure": "light and dark", "encoder": "image encoder"}
+MEASURES = {
+    "palette": "colours",
+    "edges": "directions of edges",
+    "structure": "light and dark",
+    "encoder": "image encoder",
+}
 FLOORS = {
     "panel5": "panel 5 itself",
     "foreign": "another book's panel 6",
