@@ -39,7 +39,7 @@ ROWS = {key: row(key) for key in KEYS}
 def candidate(
     scores: Sequence[float] | np.ndarray, *, metrics: Mapping[str, float] | None = None, trained_on: Sequence[int] = ()
 ) -> Candidate:
-    cell = Cell("r", "r", "pred", "fine-tuned", "none", metrics or {}, {}, {}, {}, {}, {})
+    cell = Cell("r", "r", "pred", "fine-tuned", "none", metrics or {}, {}, {}, {}, {}, {}, {})
     columns = pd.MultiIndex.from_tuples([("pred", "rougeL")])
     frame = pd.DataFrame(np.asarray(scores, float)[:, None], index=KEYS, columns=columns)
     groups = {key: int(key.partition("/")[0]) for key in KEYS}

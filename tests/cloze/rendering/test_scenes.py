@@ -38,11 +38,12 @@ def test_pictures_show_where_and_when_it_is_and_who_and_nothing_else():
     scene = replace(SCENES[0], setting="forest", weather=None)
     shown = picture(scene, 64)
     assert shown.shape == (64, 64, 3)
-    for change in ({"action": "falls"}, {"object": "sword"}, {"beside": "dog"}):
-        assert np.array_equal(shown, picture(replace(scene, **change), 64))
+    for other in (replace(scene, action="falls"), replace(scene, object="sword"), replace(scene, beside="dog")):
+        assert np.array_equal(shown, picture(other, 64))
     for name, values in SHOWN.items():
         for value in set(values) - {getattr(scene, name)}:
-            assert not np.array_equal(shown, picture(replace(scene, **{name: value}), 64))
+            changed = replace(scene, **{name: value})  # type: ignore[arg-type]
+            assert not np.array_equal(shown, picture(changed, 64))
 
 
 def test_pictures_have_no_lettering():
