@@ -51,7 +51,18 @@ def test_scores_floors_and_lifts(ask, metrics):
         assert row["floor"] == pytest.approx(max(of[key] for key in floors), abs=CLOSE)
     shown = {(row["run_id"], f"eval/{row['reference']}/{row['metric']}") for row in rows}
     logged = {(run_id, key) for run_id, of in metrics.items() for key in of if key.startswith("eval/")}
-    assert shown == logged
+    assert shown == {(run_id, key) for run_id, key in logged if not key.startswith("eval/panel6/")}
+
+
+def test_likeness_of_drawn_panels_and_of_their_floors(ask, metrics):
+    rows = ask("-c", "select run_id, floor, metric, avg(score) as score from render_scores group by all")
+    rows = [row for row in rows if row["metric"] != "copy"]
+    assert {row["metric"] for row in rows} == {"palette", "edges", "structure"}
+    for row in rows:
+        head = f"floor/{row['floor']}" if row["floor"] else "eval"
+        assert row["score"] == pytest.approx(metrics[row["run_id"]][f"{head}/panel6/{row['metric']}"], abs=CLOSE)
+    logged = {key for of in metrics.values() for key in of if key.startswith("eval/panel6/")}
+    assert len(rows) == 4 * len(logged)  # the drawing and three floors
 
 
 def test_measures(ask, metrics):
